@@ -1,0 +1,92 @@
+"""What a prior says of a scene: cameras and, for each view, depth with its confidence."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sparse3d.core.cameras import Cameras
+
+ScaleKind = Literal["metric", "global", "per_view"]
+
+
+@dataclass(frozen=True)
+class SparsePoints:
+    """Triangulated feature points with their tracks.
+
+    Attributes:
+        points: in the world.
+        colours: in [0, 1].
+        errors_px: mean reprojection error, in pixels of the full-size photos.
+        track_views, track_points, track_pixels: one entry an observation: the view's index (into the prior's cameras),
+            the point's index, and the (x, y) in pixels of the full-size photo as taken (before undistortion).
+    """
+
+    points: Float[Tensor, "p 3"]
+    colours: Float[Tensor, "p 3"]
+    errors_px: Float[Tensor, " p"]
+    track_views: Int[Tensor, " o"]
+    track_points: Int[Tensor, " o"]
+    track_pixels: Float[Tensor, "o 2"]
+
+
+@dataclass(frozen=True)
+class CameraPrior:
+    """The first half of a prior: cameras of the views that could be placed, at the photos' full size.
+
+    Attributes:
+        cameras: the placed views only, in the order of the photos.
+        points: sparse points, possibly none.
+        unplaced: (photo name, reason) of the views left out.
+        warnings: sentences for the user.
+        source: what made it, for the report, such as "sift+mapper" or "known".
+    """
+
+    cameras: Cameras
+    points: SparsePoints
+    unplaced: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class ViewDepth:
+    """Depth of one view at the working resolution of that view's undistorted image.
+
+    Attributes:
+        depth: z-depth in scene units; 0 where unknown.
+        confidence: in [0, 1]; 0 where unknown, low where completed from neighbours rather than observed.
+        support: number of other views that agree with the depth at the pixel.
+    """
+
+    depth: Float[Tensor, "h w"]
+    confidence: Float[Tensor, "h w"]
+    support: Int[Tensor, "h w"]
+
+
+@dataclass(frozen=True)
+class GeometryPrior:
+    """Cameras and depth in one world frame: all that the rest of the program needs of a prior.
+
+    Attributes:
+        cameras: undistorted pinholes at the depth maps' resolution, one a view (sizes may differ between views).
+        depths: one a view.
+        images: the undistorted photos at the same sizes, sRGB in [0, 1].
+        masks: 1 where a pixel counts, 0 where it is masked or outside the undistorted photo.
+        full_cameras: the same views at the photos' full size with their distortion.
+        points: sparse points, possibly none.
+        unplaced, warnings, source: as in `CameraPrior`.
+        scale_kind: whether scene units are metres, one arbitrary scale, or one a view.
+    """
+
+    cameras: Cameras
+    depths: tuple[ViewDepth, ...]
+    images: tuple[Float[Tensor, "_h _w 3"], ...]
+    masks: tuple[Float[Tensor, "_h _w"], ...]
+    full_cameras: Cameras
+    points: SparsePoints
+    unplaced: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    source: str
+    scale_kind: ScaleKind
