@@ -1,0 +1,60 @@
+# make demo   environment, build, reconstruct the sample scene, say where the report is
+# make test   environment, lint, types, layers, tests
+# make lint   formatting, lint, types and layers alone
+# make bench  speed and quality figures
+# make clean  everything that the above made
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH ?= torch==2.13.0
+SCENE ?= scenes/courtyard
+DEMO_OUT ?= runs/demo
+
+SOURCES := $(shell find cuda -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt')
+
+.PHONY: demo test lint format bench clean
+.DELETE_ON_ERROR:
+
+# torch comes first and on its own: asked for by another package's open range, pip takes a CUDA build of several gigabytes.
+$(VENV)/.environment: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet scikit-build-core cmake ninja
+	touch $@
+
+# Editable: Python edits need no new build, C++ edits do.
+$(VENV)/.installed: $(VENV)/.environment $(SOURCES)
+	$(BIN)/pip install --quiet --no-build-isolation --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/sparse3d reconstruct $(SCENE)/images --out $(DEMO_OUT) \
+	  --images $$($(BIN)/python -c "import json; print(*json.load(open('$(SCENE)/split.json'))['sparse6']['train'])")
+	$(BIN)/sparse3d evaluate $(DEMO_OUT) --truth $(SCENE)/cameras.json
+	@echo
+	@echo "The report:  $(abspath $(DEMO_OUT))/report.html"
+	@echo "The viewer:  $(BIN)/sparse3d view $(DEMO_OUT)"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $$(find cuda -name '*.cpp' -o -name '*.h')
+	$(BIN)/pyright
+	PYTHONPATH=.:viewer $(BIN)/lint-imports
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(find cuda -name '*.cpp' -o -name '*.h')
+
+test: lint
+	$(BIN)/pytest
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/rasteriser.py
+
+clean:
+	rm -rf $(VENV) build runs score-out .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
