@@ -54,7 +54,7 @@ def frame_around(axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def visibility(
     surface: Surface, surfaces: list[Surface], light: Light, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Visible share of the sun and of the sky (cosine-weighted hemisphere), each `shape`, from a grid of light samples."""
+    """Visible share of the sun and of the sky (cosine-weighted hemisphere), each `shape`, one a light sample."""
     u, v = np.meshgrid((np.arange(shape[1]) + 0.5) / shape[1], (np.arange(shape[0]) + 0.5) / shape[0])
     u, v = u.ravel(), v.ravel()
     normal = surface.normal(u, v)
@@ -96,7 +96,10 @@ def bumped_normals(surface: Surface, height_m: np.ndarray) -> np.ndarray:
 
 
 def bake(
-    surface: Surface, size_m: tuple[float, float], texture: tuple[np.ndarray, np.ndarray], surfaces: list[Surface],
+    surface: Surface,
+    size_m: tuple[float, float],
+    texture: tuple[np.ndarray, np.ndarray],
+    surfaces: list[Surface],
     light: Light,
 ) -> np.ndarray:
     """Radiance texture (h, w, 3), linear RGB: albedo times the light that reaches each texel.

@@ -1,4 +1,4 @@
-"""Procedural noise on regular grids: smooth fractal noise and Voronoi cells. All arrays are (h, w), all lengths metres."""
+"""Procedural noise on regular grids: smooth fractal noise and Voronoi cells. Arrays are (h, w), lengths metres."""
 
 from __future__ import annotations
 

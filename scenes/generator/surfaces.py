@@ -35,8 +35,7 @@ class Rectangle:
         with np.errstate(divide="ignore", invalid="ignore"):
             t = ((self.corner - origin) @ normal) / (direction @ normal)
             t = np.where((t > MIN_DISTANCE) & np.isfinite(t), t, np.inf)
-            offset = np.where(np.isfinite(t)[:, None], origin + np.where(np.isfinite(t), t, 0)[:, None] * direction, 1e9)
-        offset = offset - self.corner
+        offset = origin + np.where(np.isfinite(t), t, 0)[:, None] * direction - self.corner
         u = offset @ self.edge_u / (self.edge_u @ self.edge_u)
         v = offset @ self.edge_v / (self.edge_v @ self.edge_v)
         inside = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
@@ -152,7 +151,7 @@ def disk(centre: np.ndarray, radius: float) -> Revolution:
 
 
 def box(centre: tuple[float, float, float], size: tuple[float, float, float], turn_deg: float) -> list[Rectangle]:
-    """Front (-y), right (+x), left (-x), back (+y) and top faces of an upright box turned about z; its bottom is not seen.
+    """Front (-y), right (+x), left (-x), back (+y) and top faces of an upright box turned about z; no bottom.
 
     Texture v points up on the sides and backwards on the top.
     """
