@@ -1,1 +1,1 @@
-
+"""The command line: `sparse3d reconstruct | render | evaluate | view | doctor`."""

@@ -61,9 +61,7 @@ class Cameras:
     ) -> "Cameras":
         """Cameras with the usual defaults: no distortion, numbered names, each view its own group."""
         count = len(cam_from_world)
-        flags = [
-            (flag,) * count if isinstance(flag, bool) else tuple(flag) for flag in (pose_known, intrinsics_known)
-        ]
+        flags = [(flag,) * count if isinstance(flag, bool) else tuple(flag) for flag in (pose_known, intrinsics_known)]
         return Cameras(
             cam_from_world=cam_from_world,
             K=K,
@@ -125,7 +123,9 @@ class Cameras:
             device=self.K.device,
         ).reshape(-1, 2)
         ones = torch.ones_like(scale[:, :1])
-        return self.replace(K=self.K * torch.cat([scale, ones], 1)[:, :, None], sizes=tuple((int(w), int(h)) for w, h in sizes))
+        return self.replace(
+            K=self.K * torch.cat([scale, ones], 1)[:, :, None], sizes=tuple((int(w), int(h)) for w, h in sizes)
+        )
 
 
 def concatenate(parts: Sequence[Cameras]) -> Cameras:

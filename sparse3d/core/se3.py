@@ -127,9 +127,7 @@ def sim3_from_cameras(
     """
     if len(source_from_cam) < 2:
         raise ValueError("aligning cameras needs at least two of them")
-    rotation = nearest_rotation(
-        (target_from_cam[:, :3, :3] @ source_from_cam[:, :3, :3].transpose(-1, -2)).sum(0)
-    )
+    rotation = nearest_rotation((target_from_cam[:, :3, :3] @ source_from_cam[:, :3, :3].transpose(-1, -2)).sum(0))
     source = source_from_cam[:, :3, 3] @ rotation.T
     target = target_from_cam[:, :3, 3]
     source_mean, target_mean = source.mean(0), target.mean(0)
@@ -141,7 +139,10 @@ def sim3_from_cameras(
 
 
 def apply_sim3_to_cameras(
-    cam_from_source: Float[Tensor, "n 4 4"], scale: Tensor, rotation: Float[Tensor, "3 3"], translation: Float[Tensor, "3"]
+    cam_from_source: Float[Tensor, "n 4 4"],
+    scale: Tensor,
+    rotation: Float[Tensor, "3 3"],
+    translation: Float[Tensor, "3"],
 ) -> Float[Tensor, "n 4 4"]:
     """Rigid cameras in the target frame of `target = scale * rotation @ source + translation`."""
     source_from_cam = invert(cam_from_source)

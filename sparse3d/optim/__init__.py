@@ -1,1 +1,1 @@
-
+"""Joint optimisation of Gaussians and cameras against the photos."""

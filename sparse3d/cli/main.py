@@ -1,0 +1,40 @@
+"""Entry point of the `sparse3d` command: parses, calls, and turns errors into messages and exit codes."""
+
+import logging
+import sys
+
+import tyro
+
+from sparse3d.cli.doctor import doctor
+from sparse3d.cli.evaluate import evaluate
+from sparse3d.cli.reconstruct import reconstruct
+from sparse3d.cli.render import render
+from sparse3d.cli.view import view
+from sparse3d.core.errors import InputError, MissingDependency
+
+EXIT_BAD_INPUT = 2
+EXIT_MISSING_DEPENDENCY = 3
+EXIT_INTERRUPTED = 130
+
+DESCRIPTION = "From a folder of 2 to 24 photos to cameras, 3D Gaussians, depth and an honest report."
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; exits with 2 on bad input and 3 where something optional is not installed."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    app = tyro.extras.SubcommandApp()
+    for command in (reconstruct, render, evaluate, view, doctor):
+        app.command(command)
+    try:
+        app.cli(prog="sparse3d", description=DESCRIPTION, args=args)
+    except InputError as error:
+        _fail(str(error), EXIT_BAD_INPUT)
+    except MissingDependency as error:
+        _fail(str(error), EXIT_MISSING_DEPENDENCY)
+    except KeyboardInterrupt:
+        _fail("interrupted", EXIT_INTERRUPTED)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"sparse3d: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,47 @@
+"""`sparse3d reconstruct`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def reconstruct(
+    photos: tyro.conf.Positional[Path],
+    *,
+    out: Path,
+    cameras: Path | None = None,
+    preset: str = "default",
+    images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = (),
+    config: Path | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    free_poses: bool = False,
+    free_intrinsics: bool = False,
+) -> None:
+    """Turn a folder of photos into cameras, 3D Gaussians, depth and a report.
+
+    Args:
+        photos: folder of 2 to 24 photos (JPEG, PNG, TIFF, WebP, HEIC with the extra `heic`); an optional `masks` folder
+            in it holds one image a photo whose black pixels are left out.
+        out: the run folder to write. A run that is there already goes on where it stopped.
+        cameras: known cameras, all or part of them: a COLMAP model, transforms.json, poses_bounds.npy or cameras.json.
+            What is known stays fixed.
+        preset: fast or default.
+        images: use these photos of the folder only.
+        config: YAML file with settings that differ from the preset's (the run's own config.yaml shows all there are).
+        seed: of every random choice.
+        threads: of the native kernels; the default takes all cores.
+        free_poses: known poses are a starting point only and are refined.
+        free_intrinsics: known focal lengths are a starting point only and are refined.
+    """
+    from sparse3d.cli.console import Console
+    from sparse3d.pipeline.config import load_config
+    from sparse3d.pipeline.reconstruct import KnownCameras
+    from sparse3d.pipeline.reconstruct import reconstruct as run
+
+    settings = load_config(preset, overrides=config, seed=seed, threads=threads)
+    known = None if cameras is None else KnownCameras(cameras, free_poses=free_poses, free_intrinsics=free_intrinsics)
+    with Console() as console:
+        run(photos, out, known=known, names=images or None, config=settings, listener=console)
+    console.say(f"\nDone: {out / 'report.html'} tells how it went; `sparse3d view {out}` shows it.")

@@ -1,0 +1,52 @@
+"""`sparse3d render`."""
+
+from pathlib import Path
+
+import tyro
+
+
+def render(run: tyro.conf.Positional[Path], *, cameras: Path, out: Path, threads: int = 0) -> None:
+    """Render a run at given cameras: one PNG a camera, in the file's own names and sizes, with its distortion.
+
+    Args:
+        run: a folder that `sparse3d reconstruct` wrote.
+        cameras: cameras.json, in the run's world frame.
+        out: folder for the pictures.
+        threads: of the native kernels; 0 takes all cores.
+    """
+    from sparse3d.core.errors import InputError
+    from sparse3d.eval.render_views import render_camera
+    from sparse3d.io.cameras_json import read_cameras_json
+    from sparse3d.io.image_files import write_png
+    from sparse3d.io.run_folder import read_reconstruction
+    from sparse3d.render.rasterise import RenderOptions
+
+    wanted = read_cameras_json(cameras)
+    targets = [_inside(out, name) for name in wanted.names]
+    unknown = [
+        n
+        for n, pose, K in zip(wanted.names, wanted.cam_from_world, wanted.K, strict=True)
+        if not (pose.isfinite().all() and K.isfinite().all())
+    ]
+    if unknown:
+        raise InputError(f"{cameras}: {unknown[0]} has no pose or no intrinsics: a rendering needs both")
+    if len(set(targets)) < len(targets):
+        raise InputError(
+            f"{cameras}: two cameras would write the same picture: give their `file` entries different names"
+        )
+    reconstruction = read_reconstruction(run)
+    for index, target in enumerate(targets):
+        [view] = render_camera(reconstruction, wanted.select([index]), RenderOptions(threads=threads or None))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_png(target, view.rgb)
+        print(target)
+
+
+def _inside(out: Path, name: str) -> Path:
+    """The picture's path; a name that would leave the folder is refused."""
+    from sparse3d.core.errors import InputError
+
+    target = (out / name).with_suffix(".png")
+    if not target.resolve().is_relative_to(out.resolve()):
+        raise InputError(f"the camera {name!r} would be written outside {out}: use a plain file name")
+    return target

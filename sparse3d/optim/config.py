@@ -1,0 +1,63 @@
+"""Settings of the joint optimisation."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Settings of `optimise`.
+
+    Attributes:
+        iterations: steps in all; each sees one photo.
+        ssim_weight: share of D-SSIM in the photometric loss, the rest is L1 (3DGS, Kerbl et al. 2023, eq. 7).
+        depth_weight: weight of the prior's depth, in relative depth error times confidence.
+        mean_lr_px: first step of a certain Gaussian's centre, in pixels of the photo that it came from.
+        mean_lr_final: share of the first step that is left at the end (exponential decay).
+        confidence_beta: how many times farther than a certain one a Gaussian of no confidence may step
+            (InstantSplat: lr * (1 + (beta - 1) * (1 - confidence)), with beta 100).
+        colour_lr, sh_rest_lr, opacity_lr, scale_lr, quat_lr: Adam's steps of the other parameters.
+        sh_degree: of the colours' spherical harmonics, 0 to 3; higher ones memorise the few photos.
+        refine_poses: optimise the poses that are not known.
+        refine_focal: optimise the focal lengths that are not known.
+        rotation_lr_rad: first step of a camera's rotation.
+        translation_lr: first step of a camera's centre, as a share of the scene's median depth.
+        focal_lr: first step of the logarithm of a focal length.
+        camera_lr_final: share of the cameras' first steps that is left at the end.
+        camera_start: iteration from which cameras move, when the colours have settled.
+        max_scale_px: largest standard deviation that a Gaussian may reach, in multiples of its initial one.
+        min_opacity: Gaussians that end below this are dropped.
+        log_every: iterations between two entries of the history.
+        checkpoint_every_s: seconds between two checkpoints.
+    """
+
+    iterations: int = 1000
+    ssim_weight: float = 0.2
+    depth_weight: float = 0.1
+    mean_lr_px: float = 0.02
+    mean_lr_final: float = 0.1
+    confidence_beta: float = 10.0
+    colour_lr: float = 0.0025
+    sh_rest_lr: float = 0.000125
+    opacity_lr: float = 0.02
+    scale_lr: float = 0.005
+    quat_lr: float = 0.001
+    sh_degree: int = 0
+    refine_poses: bool = True
+    refine_focal: bool = True
+    rotation_lr_rad: float = 2e-4
+    translation_lr: float = 2e-4
+    focal_lr: float = 2e-4
+    camera_lr_final: float = 0.05
+    camera_start: int = 50
+    max_scale_px: float = 3.0
+    min_opacity: float = 0.01
+    log_every: int = 10
+    checkpoint_every_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.iterations < 0:
+            raise ValueError(f"iterations must not be negative, got {self.iterations}")
+        if not 0 <= self.sh_degree <= 3:
+            raise ValueError(f"sh_degree must be 0 to 3, got {self.sh_degree}")
+        if not 0 <= self.ssim_weight <= 1:
+            raise ValueError(f"ssim_weight must lie in [0, 1], got {self.ssim_weight}")

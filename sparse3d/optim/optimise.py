@@ -1,0 +1,236 @@
+"""The joint optimisation of Gaussians and cameras (InstantSplat, Fan et al. 2024, section 3.3, without densification)."""
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.gaussians import GaussianParams
+from sparse3d.core.geometry_prior import GeometryPrior
+from sparse3d.optim.cameras import CameraParameters
+from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.gaussians import GaussianModel, pixel_size_at
+from sparse3d.optim.losses import depth_loss
+from sparse3d.optim.progress import CheckpointStore, Progress, ProgressCallback
+from sparse3d.render.losses import l1_ssim_loss
+from sparse3d.render.rasterise import RenderOptions, rasterise
+
+logger = logging.getLogger(__name__)
+
+SMOOTHING = 0.9
+"""Share of the past in the running loss and PSNR that are shown: one photo's figure jumps."""
+
+
+@dataclass(frozen=True)
+class OptimResult:
+    """What `optimise` returns.
+
+    Attributes:
+        gaussians: after pruning.
+        cameras: the prior's full-size cameras, refined.
+        history: one entry a logged iteration: iteration, loss, psnr, seconds.
+        iterations_done: fewer than asked for when interrupted.
+        interrupted: the user stopped it (Ctrl-C); what was done is here.
+    """
+
+    gaussians: GaussianParams
+    cameras: Cameras
+    history: tuple[dict[str, float], ...]
+    iterations_done: int
+    interrupted: bool
+
+
+def optimise(
+    gaussians: GaussianParams,
+    prior: GeometryPrior,
+    config: OptimConfig,
+    *,
+    render: RenderOptions,
+    seed: int,
+    on_progress: ProgressCallback | None = None,
+    checkpoints: CheckpointStore | None = None,
+) -> OptimResult:
+    """Fit Gaussians and cameras to the photos.
+
+    The same seed, inputs and thread count give the same bytes on the CPU.
+
+    Args:
+        gaussians: where to start, in the prior's world.
+        prior: cameras, undistorted photos, masks and depth to fit.
+        config: the schedule.
+        render: how to draw.
+        seed: of the order in which photos are visited.
+        on_progress: called every `config.log_every` iterations.
+        checkpoints: where to keep the state; a run that was killed goes on from there.
+
+    Raises:
+        ValueError: there is no Gaussian to optimise.
+    """
+    if len(gaussians) == 0:
+        raise ValueError("no Gaussians to optimise: the prior gave no depth")
+    state = _State(gaussians, prior, config)
+    iteration = state.restore(checkpoints)
+    orders = _view_orders(len(prior.cameras), config.iterations, seed)
+    started = last_checkpoint = time.monotonic()
+    interrupted = False
+    try:
+        while iteration < config.iterations:
+            state.set_rates(iteration)
+            state.step(orders[iteration], render, cameras_move=iteration >= config.camera_start)
+            iteration += 1
+            now = time.monotonic()
+            if iteration % config.log_every == 0 or iteration == config.iterations:
+                state.log(iteration, now - started, on_progress)
+            if checkpoints is not None and now - last_checkpoint > config.checkpoint_every_s:
+                checkpoints.save(state.arrays(iteration))
+                last_checkpoint = now
+    except KeyboardInterrupt:
+        interrupted = True
+        logger.warning("interrupted after %d of %d iterations: keeping what is done", iteration, config.iterations)
+    if checkpoints is not None:
+        checkpoints.save(state.arrays(iteration))
+    return state.result(iteration, interrupted)
+
+
+class _State:
+    """Everything that changes while optimising."""
+
+    def __init__(self, gaussians: GaussianParams, prior: GeometryPrior, config: OptimConfig) -> None:
+        self.config, self.prior = config, prior
+        self.model = GaussianModel(gaussians, pixel_size_at(gaussians.means, prior.cameras), config)
+        self.cameras = CameraParameters(
+            prior.cameras,
+            scene_depth=_median_depth(prior),
+            refine_poses=config.refine_poses,
+            refine_focal=config.refine_focal,
+        )
+        camera_groups = [
+            {"params": [self.cameras.rotation], "lr": config.rotation_lr_rad, "decay": config.camera_lr_final},
+            {"params": [self.cameras.translation], "lr": config.translation_lr, "decay": config.camera_lr_final},
+            {"params": [self.cameras.log_focal], "lr": config.focal_lr, "decay": config.camera_lr_final},
+        ]
+        self.splat_adam = _adam(self.model.parameter_groups(config))
+        self.camera_adam = _adam(camera_groups)
+        self.history: list[dict[str, float]] = []
+        self.loss = self.mse = math.nan
+
+    def set_rates(self, iteration: int) -> None:
+        """Exponential decay from each group's first rate to its last."""
+        done = iteration / max(1, self.config.iterations - 1)
+        for group in (*self.splat_adam.param_groups, *self.camera_adam.param_groups):
+            group["lr"] = group["first_lr"] * group["decay"] ** done
+
+    def step(self, view: int, render: RenderOptions, *, cameras_move: bool) -> None:
+        """Render one photo, compare, step."""
+        target = self.prior.images[view][None]
+        mask = self.prior.masks[view][None]
+        output = rasterise(self.model(), self.cameras([view]), options=render)
+        loss = l1_ssim_loss(output.rgb, target, ssim_weight=self.config.ssim_weight, mask=mask)
+        if self.config.depth_weight > 0:
+            depth = self.prior.depths[view]
+            loss = loss + self.config.depth_weight * depth_loss(
+                output.depth[0], output.alpha[0], depth.depth, depth.confidence * mask[0]
+            )
+        self.splat_adam.zero_grad(set_to_none=True)
+        self.camera_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.splat_adam.step()
+        if cameras_move:
+            self.camera_adam.step()
+        self.model.constrain()
+        self._observe(float(loss), float(_masked_mse(output.rgb.detach(), target, mask)))
+
+    def _observe(self, loss: float, mse: float) -> None:
+        keep = SMOOTHING if math.isfinite(self.loss) else 0.0
+        self.loss = loss if keep == 0 else keep * self.loss + (1 - keep) * loss
+        self.mse = mse if keep == 0 else keep * self.mse + (1 - keep) * mse
+
+    def log(self, iteration: int, seconds: float, on_progress: ProgressCallback | None) -> None:
+        psnr = -10 * math.log10(max(self.mse, 1e-12))
+        self.history.append({"iteration": iteration, "loss": self.loss, "psnr": psnr, "seconds": seconds})
+        if on_progress is not None:
+            on_progress(Progress(iteration, self.config.iterations, self.loss, psnr, seconds))
+
+    def arrays(self, iteration: int) -> dict[str, np.ndarray]:
+        """Everything that `restore` needs, as plain arrays."""
+        arrays = {f"splats.{k}": v.detach().numpy() for k, v in self.model.named_parameters()}
+        arrays |= {f"cameras.{k}": v.detach().numpy() for k, v in self.cameras.named_parameters()}
+        for name, adam in (("splat_adam", self.splat_adam), ("camera_adam", self.camera_adam)):
+            for index, moments in adam.state_dict()["state"].items():
+                arrays |= {f"{name}.{index}.{k}": np.asarray(v) for k, v in moments.items()}
+        columns = ("iteration", "loss", "psnr", "seconds")
+        arrays["history"] = np.array([[row[c] for c in columns] for row in self.history]).reshape(-1, len(columns))
+        arrays["progress"] = np.array([iteration, self.loss, self.mse])
+        return arrays
+
+    def restore(self, checkpoints: CheckpointStore | None) -> int:
+        """Go back to a saved state; returns the iteration to go on with."""
+        arrays = checkpoints.load() if checkpoints is not None else None
+        if arrays is None:
+            return 0
+        for prefix, module in (("splats", self.model), ("cameras", self.cameras)):
+            for name, value in module.named_parameters():
+                value.data.copy_(torch.from_numpy(arrays[f"{prefix}.{name}"]))
+        for name, adam in (("splat_adam", self.splat_adam), ("camera_adam", self.camera_adam)):
+            _restore_adam(adam, name, arrays)
+        columns = ("iteration", "loss", "psnr", "seconds")
+        self.history = [dict(zip(columns, map(float, row), strict=True)) for row in arrays["history"]]
+        iteration, self.loss, self.mse = (float(x) for x in arrays["progress"])
+        logger.info("going on from iteration %d of a run that was stopped", int(iteration))
+        return int(iteration)
+
+    def result(self, iteration: int, interrupted: bool) -> OptimResult:
+        params = self.model.params()
+        sound = (
+            params.means.isfinite().all(1) & params.log_scales.isfinite().all(1) & params.sh.isfinite().all(2).all(1)
+        )
+        keep = sound & (params.logit_opacities.sigmoid() >= self.config.min_opacity)
+        if not keep.any():
+            raise ValueError("no Gaussian survived the optimisation: its learning rates are too high for this scene")
+        cameras = self.cameras.apply_to(self.prior.full_cameras)
+        return OptimResult(params.select(keep), cameras, tuple(self.history), iteration, interrupted)
+
+
+def _adam(groups: list[dict]) -> torch.optim.Adam:
+    return torch.optim.Adam([group | {"first_lr": group["lr"]} for group in groups], eps=1e-15, fused=True)
+
+
+def _restore_adam(adam: torch.optim.Adam, name: str, arrays: dict[str, np.ndarray]) -> None:
+    state = adam.state_dict()
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in arrays.items():
+        if key.startswith(f"{name}."):
+            _, index, moment = key.split(".")
+            entries.setdefault(int(index), {})[moment] = torch.from_numpy(np.array(value))
+    state["state"] = entries
+    adam.load_state_dict(state)
+
+
+def _view_orders(views: int, iterations: int, seed: int) -> list[int]:
+    """A view for each iteration: every photo once, in a new order, again and again."""
+    generator = torch.Generator().manual_seed(seed)
+    order: list[int] = []
+    while len(order) < iterations:
+        order += torch.randperm(views, generator=generator).tolist()
+    return order
+
+
+def _median_depth(prior: GeometryPrior) -> float:
+    known = [d.depth[d.depth > 0] for d in prior.depths]
+    values = torch.cat([k.flatten() for k in known])
+    if len(values) == 0:
+        raise ValueError("the prior has no depth in any view")
+    return float(values.median())
+
+
+def _masked_mse(
+    rendered: Float[Tensor, "view h w 3"], target: Float[Tensor, "view h w 3"], mask: Float[Tensor, "view h w"]
+) -> Tensor:
+    error = ((rendered - target) ** 2).mean(-1) * mask
+    return error.sum() / mask.sum().clamp(min=1)

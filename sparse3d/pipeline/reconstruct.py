@@ -1,0 +1,238 @@
+"""The whole path from a folder of photos to a run folder. Reads like the picture in the README."""
+
+import logging
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+import sparse3d
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior
+from sparse3d.core.images import ImageSet
+from sparse3d.core.reconstruction import Provenance, Reconstruction
+from sparse3d.io import checkpoints
+from sparse3d.io.config_yaml import to_plain
+from sparse3d.io.known_cameras import read_known_cameras
+from sparse3d.io.photos import load_photos
+from sparse3d.io.run_folder import RunFolder
+from sparse3d.optim.optimise import OptimResult, optimise
+from sparse3d.pipeline.config import ReconstructConfig, load_config
+from sparse3d.pipeline.listener import Listener
+from sparse3d.pipeline.outputs import write_outputs
+from sparse3d.pipeline.stages import FileCheckpoints, cameras_key, fingerprint, kept, photos_key
+from sparse3d.priors.fusion import initialise_gaussians
+from sparse3d.priors.stereo.cameras import estimate_cameras
+from sparse3d.priors.stereo.depth import estimate_depth
+from sparse3d.render.rasterise import RenderOptions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KnownCameras:
+    """What the user knows of the cameras.
+
+    Attributes:
+        path: a COLMAP model, transforms.json, poses_bounds.npy or cameras.json.
+        free_poses, free_intrinsics: a starting point only, to be refined.
+    """
+
+    path: Path
+    free_poses: bool = False
+    free_intrinsics: bool = False
+
+
+def reconstruct(
+    photos: Path | str,
+    out: Path | str,
+    *,
+    known: KnownCameras | None = None,
+    names: Sequence[str] | None = None,
+    config: ReconstructConfig | None = None,
+    listener: Listener | None = None,
+) -> Reconstruction:
+    """Turn a folder of photos into a run folder.
+
+    Stages that the run folder already holds for the same photos and settings are not done again; Ctrl-C while
+    optimising keeps what is done.
+
+    Args:
+        photos: folder of 2 to 24 photos.
+        out: the run folder; made if it is not there.
+        known: known cameras, all or part of them.
+        names: use these photos only.
+        config: settings; the preset `default` where none are given.
+        listener: told of progress.
+
+    Raises:
+        InputError: the photos, the known cameras or the run folder cannot be used; the message says what to do.
+    """
+    config = load_config("default") if config is None else config
+    listener = Listener() if listener is None else listener
+    run = RunFolder.create(Path(out))
+    with _log_file(run.log), _threads(config.threads):
+        watch = _Stopwatch(listener)
+        with watch("photos") as done:
+            images = load_photos(Path(photos), names=names)
+            given = None if known is None else _read_known(known, images)
+            done(f"{len(images)} photos" + "".join(f"; {n} left out: it {why}" for n, why in images.skipped))
+        with watch("cameras") as done:
+            cameras, key = _camera_stage(run, images, given, config, done)
+        with watch("depth") as done:
+            prior = _depth_stage(run, images, cameras, key, config, done)
+        with watch("gaussians") as done:
+            gaussians = initialise_gaussians(prior, config.initialise)
+            done(f"{len(gaussians):,} from {len(prior.cameras)} depth maps")
+        for message in prior.warnings:
+            listener.warning(message)
+        with watch("optimise") as done:
+            key = fingerprint(
+                key, to_plain(config.depth), to_plain(config.initialise), to_plain(config.optim), config.seed
+            )
+            result = optimise(
+                gaussians,
+                prior,
+                config.optim,
+                render=RenderOptions(threads=config.threads or None),
+                seed=config.seed,
+                on_progress=listener.progress,
+                checkpoints=FileCheckpoints(run.stage_path("optimise", key)),
+            )
+            done(_optimised_line(result))
+        with watch("outputs") as done:
+            reconstruction = _assemble(result, prior, images, config, watch.seconds)
+            reconstruction = write_outputs(run, reconstruction, prior, images)
+            done(str(run.report))
+    return reconstruction
+
+
+def _read_known(known: KnownCameras, images: ImageSet) -> Cameras:
+    cameras = read_known_cameras(known.path, images)
+    none = (False,) * len(cameras)
+    return cameras.replace(
+        pose_known=none if known.free_poses else cameras.pose_known,
+        intrinsics_known=none if known.free_intrinsics else cameras.intrinsics_known,
+    )
+
+
+def _camera_stage(
+    run: RunFolder, images: ImageSet, given: Cameras | None, config: ReconstructConfig, done
+) -> tuple[CameraPrior, str]:
+    key = fingerprint(photos_key(images), cameras_key(given), to_plain(config.camera), config.seed)
+    cameras, found = kept(
+        run.stage_path("cameras", key),
+        partial(estimate_cameras, images, given, config.camera, seed=config.seed),
+        checkpoints.load_camera_prior,
+        checkpoints.save_camera_prior,
+    )
+    line = f"{len(cameras.cameras)} of {len(images)} photos placed, {len(cameras.points.points):,} points ({cameras.source})"
+    for name, reason in cameras.unplaced:
+        line += f"; {name} left out: {reason}"
+    done(line, found)
+    return cameras, key
+
+
+def _depth_stage(
+    run: RunFolder, images: ImageSet, cameras: CameraPrior, key: str, config: ReconstructConfig, done
+) -> GeometryPrior:
+    prior, found = kept(
+        run.stage_path("depth", fingerprint(key, to_plain(config.depth))),
+        partial(estimate_depth, cameras, images, config.depth),
+        checkpoints.load_geometry_prior,
+        checkpoints.save_geometry_prior,
+    )
+    sure = [float((d.confidence > 0.5).float().mean()) for d in prior.depths]
+    done(f"{100 * sum(sure) / len(sure):.0f} % of the pixels are sure", found)
+    return prior
+
+
+def _optimised_line(result: OptimResult) -> str:
+    line = f"{len(result.gaussians):,} Gaussians after {result.iterations_done} iterations"
+    if result.history:
+        line += f", training PSNR {result.history[-1]['psnr']:.2f} dB"
+    return line + (" (interrupted)" if result.interrupted else "")
+
+
+def _assemble(
+    result: OptimResult, prior: GeometryPrior, images: ImageSet, config: ReconstructConfig, timings_s: dict[str, float]
+) -> Reconstruction:
+    warnings = list(prior.warnings)
+    warnings += [f"{name} was not used: it {reason}" for name, reason in images.skipped]
+    warnings += [f"{name} could not be placed: {reason}" for name, reason in prior.unplaced]
+    if result.interrupted:
+        warnings.append(f"stopped by the user after {result.iterations_done} of {config.optim.iterations} iterations")
+    provenance = Provenance(
+        prior=prior.source,
+        settings=to_plain(config),
+        seed=config.seed,
+        versions={
+            "sparse3d": sparse3d.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "numpy", "pycolmap", "opencv-python-headless")},
+        },
+        timings_s=dict(timings_s),
+        warnings=tuple(warnings),
+        unplaced=prior.unplaced,
+        train_px=tuple(float(f) for f in prior.cameras.K[:, 0, 0]),
+    )
+    return Reconstruction(result.cameras, result.gaussians, provenance, result.history)
+
+
+class _Stopwatch:
+    """Times stages and tells the listener of each one's end."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator:
+        started = time.monotonic()
+        lines: list[str] = []
+
+        def done(detail: str, found: bool = False) -> None:
+            lines.append(detail + (" (kept from before)" if found else ""))
+
+        yield done
+        self.seconds[name] = time.monotonic() - started
+        for line in lines:
+            logger.info("%s: %s, %.1f s", name, line, self.seconds[name])
+            self.listener.stage(name, f"{line}, {self.seconds[name]:.1f} s")
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Everything that the package logs goes to the run's log too."""
+    package = logging.getLogger("sparse3d")
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    before = package.level
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    except BaseException:
+        logger.exception("stopped")
+        raise
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(before)
+        handler.close()

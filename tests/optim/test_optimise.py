@@ -1,0 +1,132 @@
+"""The joint optimisation on a scene whose answer is known."""
+
+import dataclasses
+
+import pytest
+import torch
+from toy import toy_cameras, toy_params, toy_prior, with_cameras
+
+from sparse3d.core import se3
+from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.optimise import optimise
+from sparse3d.render.rasterise import RenderOptions
+
+QUICK = OptimConfig(iterations=60, camera_start=0, log_every=10)
+
+
+@pytest.fixture
+def scene(generator):
+    params = toy_params(generator)
+    return params, toy_prior(params, toy_cameras())
+
+
+def perturbed(params, generator):
+    return params.replace(sh=params.sh + 0.5 * torch.randn(params.sh.shape, generator=generator))
+
+
+def run(params, prior, config=QUICK, **rest):
+    return optimise(params, prior, config, render=RenderOptions(), seed=0, **rest)
+
+
+def test_colours_are_recovered(scene, generator):
+    params, prior = scene
+    result = run(perturbed(params, generator), prior, dataclasses.replace(QUICK, colour_lr=0.05))
+    assert result.iterations_done == 60
+    assert result.history[-1]["psnr"] > result.history[0]["psnr"] + 6
+
+
+def test_a_turned_camera_turns_back(scene):
+    params, prior = scene
+    tangent = torch.zeros(3, 6, dtype=torch.float64)
+    tangent[1] = torch.tensor([0.01, 0.0, 0.0, 0.0, 0.012, 0.0])
+    moved = prior.cameras.replace(cam_from_world=se3.se3_exp(tangent) @ prior.cameras.cam_from_world)
+    config = dataclasses.replace(
+        QUICK, iterations=240, rotation_lr_rad=6e-4, translation_lr=6e-4, mean_lr_px=1e-4, depth_weight=0.0
+    )
+    result = run(params, with_cameras(prior, moved), config)
+    before = _rotation_error(moved.cam_from_world[1], prior.cameras.cam_from_world[1])
+    after = _rotation_error(result.cameras.cam_from_world[1], prior.cameras.cam_from_world[1])
+    assert after < 0.3 * before
+
+
+def test_what_is_known_stays(scene):
+    params, prior = scene
+    known = prior.cameras.replace(pose_known=(True, False, True), intrinsics_known=(True, True, True))
+    result = run(params, with_cameras(prior, known))
+    start = prior.cameras.cam_from_world
+    assert torch.allclose(result.cameras.cam_from_world[[0, 2]], start[[0, 2]], atol=1e-12)
+    assert not torch.allclose(result.cameras.cam_from_world[1], start[1], atol=1e-9)
+    assert torch.equal(result.cameras.K, prior.full_cameras.K)
+
+
+def test_a_shared_focal_length_is_refined_together(scene):
+    params, prior = scene
+    K = prior.cameras.K.clone()
+    K[:, :2, :2] *= 1.03
+    config = dataclasses.replace(
+        QUICK, iterations=240, focal_lr=1e-3, mean_lr_px=1e-4, refine_poses=False, depth_weight=0.0
+    )
+    result = run(params, with_cameras(prior, prior.cameras.replace(K=K)), config)
+    focal = result.cameras.K[:, 0, 0] / prior.full_cameras.K[:, 0, 0]
+    assert torch.allclose(focal, focal[0].expand(3))
+    assert abs(float(focal[0]) - 1) < 0.01
+    assert torch.equal(result.cameras.K[:, 0, 2], prior.full_cameras.K[:, 0, 2])
+
+
+def test_same_seed_same_bytes(scene, generator):
+    params, prior = scene
+    start = perturbed(params, generator)
+    first, second = run(start, prior), run(start, prior)
+    assert torch.equal(first.gaussians.means, second.gaussians.means)
+    assert torch.equal(first.gaussians.sh, second.gaussians.sh)
+    assert torch.equal(first.cameras.cam_from_world, second.cameras.cam_from_world)
+
+
+class MemoryStore:
+    """Keeps the state in memory, and can kill the run as a signal would."""
+
+    def __init__(self):
+        self.arrays = None
+        self.saves = 0
+
+    def load(self):
+        return self.arrays
+
+    def save(self, arrays):
+        self.arrays = {k: v.copy() for k, v in arrays.items()}
+        self.saves += 1
+
+
+def test_a_stopped_run_goes_on_where_it_was(scene, generator):
+    params, prior = scene
+    start = perturbed(params, generator)
+    whole = run(start, prior)
+    store = MemoryStore()
+
+    def stop_at_thirty(progress):
+        if progress.iteration == 30:
+            raise KeyboardInterrupt
+
+    half = run(start, prior, on_progress=stop_at_thirty, checkpoints=store)
+    assert half.interrupted and half.iterations_done == 30
+    rest = run(start, prior, checkpoints=store)
+    assert rest.iterations_done == 60 and not rest.interrupted
+    assert torch.equal(rest.gaussians.means, whole.gaussians.means)
+    assert torch.equal(rest.cameras.cam_from_world, whole.cameras.cam_from_world)
+    assert [h["iteration"] for h in rest.history] == [h["iteration"] for h in whole.history]
+
+
+def test_scales_stay_below_their_bound(scene):
+    params, prior = scene
+    result = run(params, prior, dataclasses.replace(QUICK, scale_lr=0.5, max_scale_px=1.5))
+    assert float(result.gaussians.log_scales.exp().max()) <= 0.05 * 1.5 * 1.001
+
+
+def test_no_gaussians_is_an_error(scene):
+    params, prior = scene
+    with pytest.raises(ValueError, match="no Gaussians"):
+        run(params.select(torch.zeros(len(params), dtype=torch.bool)), prior)
+
+
+def _rotation_error(a, b):
+    return float(se3.rotation_angle_deg(a[:3, :3] @ b[:3, :3].T))
