@@ -13,11 +13,9 @@ from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.core.se3 import nearest_rotation
 from sparse3d.io.atomic import atomic_write_text
+from sparse3d.io.json_files import read_json_object
 
 VERSION = 1
-MAX_BYTES = 64 * 2**20
-"""A camera takes under 2 kB: a larger file is not a file of cameras."""
-
 MAX_SIDE = 100_000
 ORTHONORMAL_TOLERANCE = 1e-3
 """How far R R^T may be from the identity; below it the nearest rotation is taken."""
@@ -92,27 +90,6 @@ def write_cameras_json(path: Path, cameras: Cameras, *, extra: Mapping[str, Mapp
         entries.append(entry | dict((extra or {}).get(name, {})))
     lines = ",\n".join(" " + json.dumps(entry, allow_nan=False) for entry in entries)
     atomic_write_text(Path(path), f'{{"version": {VERSION}, "axes": "opencv", "cameras": [\n{lines}\n]}}\n')
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file whose top level is an object.
-
-    Raises:
-        InputError: missing, a folder, unreasonably large, not UTF-8, no JSON, or no object.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size / 2**20:.0f} MB is too large for a file of cameras or settings")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not valid JSON ({error}); is it complete?") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: is JSON but not an object {{...}}; is it the right file?")
-    return document
 
 
 def group_by_intrinsics(sizes: Any, intrinsics: Any, distortion: Any) -> list[int]:
