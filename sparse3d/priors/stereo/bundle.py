@@ -84,7 +84,7 @@ def adjust(
         system = _linearise(current, compact, xyz, config, weights, layout)
         improved = False
         for _ in range(6):
-            step, point_step = _solve(system, compact, damping)
+            step, point_step = _solve(system, damping)
             trial, trial_xyz = _apply(current, layout, step), xyz + point_step
             trial_cost = _cost(trial, compact, trial_xyz, config, weights, layout)
             if trial_cost < cost:
@@ -161,7 +161,7 @@ def _priors(model: Model, config: CameraConfig, layout: _Layout) -> list[tuple[n
 
 @dataclass(frozen=True)
 class _System:
-    """The normal equations: cameras (U), points (V), both (W as point, xyz, camera parameter), right-hand sides."""
+    """The normal equations: cameras (U), points (V), both (W as xyz, camera parameter, point), right-hand sides."""
 
     cameras: ndarray
     points: ndarray
@@ -189,49 +189,66 @@ def _linearise(
     by_log_focal = focal * root * bent
     by_k1 = focal * root * xy * (xy**2).sum(1, keepdims=True)
     blocks = np.concatenate([by_cam, by_rotation, by_log_focal[:, :, None], by_k1[:, :, None]], axis=2)
-    starts = [(layout.pose_slot[tracks.views], 6), (layout.intrinsics_slot[tracks.views], 2)]
-    slots = np.concatenate([np.where(s[:, None] < 0, -1, s[:, None] + np.arange(n)) for s, n in starts], axis=1)
-    size = layout.size
-    # One spare column collects what belongs to fixed parameters.
-    columns = np.where(slots < 0, size, slots)
-    target = residual * root
-    cameras, camera_rhs = np.zeros((size + 1, size + 1)), np.zeros(size + 1)
-    np.add.at(cameras, (columns[:, :, None], columns[:, None, :]), np.einsum("oki,okj->oij", blocks, blocks))
-    np.add.at(camera_rhs, columns, -np.einsum("oki,ok->oi", blocks, target))
-    count = tracks.count
-    points, point_rhs = np.zeros((count, 3, 3)), np.zeros((count, 3))
-    np.add.at(points, tracks.points, np.einsum("oki,okj->oij", by_point, by_point))
-    np.add.at(point_rhs, tracks.points, -np.einsum("oki,ok->oi", by_point, target))
-    mixed = np.zeros((count, size + 1, 3))
-    np.add.at(mixed, (tracks.points[:, None], columns), np.einsum("oki,okj->oij", blocks, by_point))
-    prior_diagonal = np.zeros(size)
+    system = _assemble(blocks, by_point, residual * root, tracks, layout)
     for n, (value, inverse) in enumerate(_priors(model, config, layout)):
-        start = size - 2 * len(layout.groups) + 2 * n
-        prior_diagonal[start : start + 2] = inverse**2
-        camera_rhs[start : start + 2] -= value * inverse
-    return _System(cameras[:size, :size], points, mixed[:, :size], camera_rhs[:size], point_rhs, prior_diagonal)
+        start = layout.size - 2 * len(layout.groups) + 2 * n
+        system.prior_diagonal[start : start + 2] = inverse**2
+        system.camera_rhs[start : start + 2] -= value * inverse
+    return system
 
 
-def _reduce(system: _System, damping: float) -> tuple[ndarray, ndarray, ndarray, ndarray]:
-    """Eliminate the points: reduced matrix and right-hand side, the points' inverses, and mixed @ inverse."""
+def _assemble(blocks: ndarray, by_point: ndarray, target: ndarray, tracks: Tracks, layout: _Layout) -> _System:
+    """Sum the observations' blocks (2x8 by camera, 2x3 by point) into the normal equations, view by view."""
+    size, count = layout.size, tracks.count
+    # One spare column collects what belongs to fixed parameters.
+    cameras, camera_rhs = np.zeros((size + 1, size + 1)), np.zeros(size + 1)
+    mixed = np.zeros((3, size + 1, count))
+    for view in np.unique(tracks.views):
+        here = tracks.views == view
+        pose, intrinsics = layout.pose_slot[view], layout.intrinsics_slot[view]
+        columns = np.full(8, size)
+        if pose >= 0:
+            columns[:6] = pose + np.arange(6)
+        if intrinsics >= 0:
+            columns[6:] = intrinsics + np.arange(2)
+        flat = blocks[here].reshape(-1, 8)
+        np.add.at(cameras, (columns[:, None], columns[None, :]), flat.T @ flat)
+        np.add.at(camera_rhs, columns, -(flat.T @ target[here].reshape(-1)))
+        # A view observes a point at most once, so that plain indexed addition does not lose anything.
+        cross = np.einsum("oki,okj->jio", blocks[here], by_point[here])
+        owners = tracks.points[here]
+        for k, column in enumerate(columns):
+            if column < size:
+                mixed[:, column, owners] += cross[:, k]
+    points, point_rhs = np.empty((count, 3, 3)), np.empty((count, 3))
+    for a in range(3):
+        point_rhs[:, a] = -np.bincount(tracks.points, (by_point[:, :, a] * target).sum(1), count)
+        for b in range(a, 3):
+            points[:, a, b] = np.bincount(tracks.points, (by_point[:, :, a] * by_point[:, :, b]).sum(1), count)
+            points[:, b, a] = points[:, a, b]
+    return _System(cameras[:size, :size], points, mixed[:, :size], camera_rhs[:size], point_rhs, np.zeros(size))
+
+
+def _reduce(system: _System, damping: float) -> tuple[ndarray, ndarray, ndarray]:
+    """Eliminate the points: reduced matrix and right-hand side, and the inverses of the points' blocks."""
     diagonal = np.einsum("pii->pi", system.points)
     floor = 1e-12 * diagonal.max(1, keepdims=True) + 1e-30
     inverse = np.linalg.inv(system.points + np.eye(3) * (damping * diagonal + floor)[:, None, :])
-    carried = system.mixed @ inverse
-    size = system.cameras.shape[0]
-    left = carried.transpose(1, 0, 2).reshape(size, -1)
-    right = system.mixed.transpose(1, 0, 2).reshape(size, -1)
-    matrix = system.cameras + np.diag(system.prior_diagonal) - left @ right.T
-    rhs = system.camera_rhs - left @ system.point_rhs.reshape(-1)
-    return matrix, rhs, inverse, carried
+    matrix = system.cameras + np.diag(system.prior_diagonal)
+    rhs = system.camera_rhs.copy()
+    for j in range(3):
+        carried = sum(system.mixed[i] * inverse[:, i, j] for i in range(3))
+        matrix = matrix - carried @ system.mixed[j].T
+        rhs = rhs - carried @ system.point_rhs[:, j]
+    return matrix, rhs, inverse
 
 
-def _solve(system: _System, tracks: Tracks, damping: float) -> tuple[ndarray, ndarray]:
-    matrix, rhs, inverse, _ = _reduce(system, damping)
+def _solve(system: _System, damping: float) -> tuple[ndarray, ndarray]:
+    matrix, rhs, inverse = _reduce(system, damping)
     scale = np.diag(system.cameras) + system.prior_diagonal
     matrix = matrix + np.diag(damping * scale + 1e-12 * scale.max(initial=1.0))
     step = np.linalg.solve(matrix, rhs) if len(rhs) else rhs
-    point_rhs = system.point_rhs - np.einsum("pci,c->pi", system.mixed, step)
+    point_rhs = system.point_rhs - np.stack([step @ system.mixed[i] for i in range(3)], axis=1)
     return step, np.einsum("pij,pj->pi", inverse, point_rhs)
 
 

@@ -105,7 +105,7 @@ def search_focal(model: Model, graph: MatchGraph, config: CameraConfig) -> Model
     ))  # fmt: skip
     if not free.any() or model.placed.sum() < 2:
         return model
-    costs: list[float] = []
+    costs = []
     for ratio in FOCAL_GRID:
         errors = epipolar_errors(with_ratio(model, free, ratio), graph) / config.max_error_px
         prior = 0.5 * (np.log(ratio / config.focal_prior_ratio) / config.focal_prior_sigma) ** 2

@@ -18,6 +18,9 @@ from sparse3d.priors.stereo.two_view import MatchGraph, Pair
 LOOSE_SIGMAS = 12.0
 """Tolerance before the first bundle adjustment, when poses and focal length are still rough."""
 
+ROUGH_ITERATIONS = 10
+"""Steps of the first adjustments, whose inliers still change."""
+
 REFINE_ROUNDS = 5
 """Rounds of triangulation and adjustment at most; two or three settle it."""
 
@@ -55,7 +58,8 @@ def refine(model: Model, tracks: Tracks, config: CameraConfig, *, hold_focal: bo
         fit = tracks.select(_thinned(tracks, structure))
         if len(fit.views) == 0:
             break
-        adjusted = bundle.adjust(model, fit, structure.points, config, hold_focal=hold_focal)
+        steps = bundle.MAX_ITERATIONS if tolerance <= triangulation.MAX_SIGMAS else ROUGH_ITERATIONS
+        adjusted = bundle.adjust(model, fit, structure.points, config, hold_focal=hold_focal, iterations=steps)
         model, sigmas = adjusted.model, adjusted.focal_sigma
         tolerance = max(triangulation.MAX_SIGMAS, tolerance / 2)
         structure = triangulation.triangulate(model, tracks, min_angle_deg=config.min_angle_deg, max_sigmas=tolerance)
