@@ -20,6 +20,10 @@ AUC_THRESHOLDS_DEG = (3, 5, 10, 30)
 """Upper limits of the error in degrees that the literature reports areas for."""
 
 
+COINCIDING = 1e-9
+"""Centres whose spread is less than this fraction of their distance from the origin differ by rounding alone."""
+
+
 @dataclass(frozen=True)
 class Sim3:
     """The similarity `run = scale * rotation @ true + translation` between two worlds."""
@@ -68,9 +72,12 @@ def align_worlds(cam_from_run: Float[Tensor, "n 4 4"], cam_from_true: Float[Tens
     """The similarity that takes the true world into the run's.
 
     Raises:
-        ValueError: fewer than two views, coinciding true centres, or estimated centres so wrong that no positive scale
-            fits them best.
+        ValueError: fewer than two views, coinciding centres, or centres so wrong that no positive scale fits best.
     """
+    for cam_from_world, whose in ((cam_from_run, "estimated"), (cam_from_true, "true")):
+        centres = se3.invert(cam_from_world)[:, :3, 3]
+        if len(centres) > 1 and _rms(centres - centres.mean(0)) <= COINCIDING * _rms(centres):
+            raise ValueError(f"the {whose} camera centres coincide: the worlds cannot be aligned")
     scale, rotation, translation = se3.sim3_from_cameras(se3.invert(cam_from_true), se3.invert(cam_from_run))
     if not (math.isfinite(float(scale)) and float(scale) > 0):
         raise ValueError(f"the best scale between the two worlds is {float(scale):.3g}: the centres fit no alignment")

@@ -129,7 +129,13 @@ def test_damaged_and_malicious_files_are_refused(folder, generator):
     whole = path.read_bytes()
     wrong_shape = {**features, "features.0.weight": torch.zeros(3)}
     not_finite = {**features, "features.0.bias": torch.full((64,), torch.nan)}
-    contents = [b"", b"garbage", whole[: len(whole) // 2], pickle.dumps(Malicious(trace)), pickle.dumps([1])]
+    contents = [
+        b"",
+        b"garbage",
+        whole[: len(whole) // 2],
+        pickle.dumps(Malicious(trace), protocol=2),
+        pickle.dumps([1], protocol=2),
+    ]
     for i, content in enumerate([*contents, wrong_shape, not_finite, {}, [torch.zeros(1)]]):
         if isinstance(content, bytes):
             path.write_bytes(content)
