@@ -35,8 +35,8 @@ def write_gaussians_ply(path: Path, params: GaussianParams) -> None:
 
     Columns: `x y z nx ny nz f_dc_0..2 f_rest_0..(channel by channel) opacity scale_0..2 rot_0..3` as in the original
     implementation (Kerbl et al. 2023): `opacity` is a logit, `scale_*` are natural logarithms, `rot_*` is a unit
-    quaternion wxyz; then our own `confidence` and `observations`, which other programs pass over. Gaussians that are not finite are left
-    out, with a warning in the log.
+    quaternion wxyz; then our own `confidence` and `observations`, which other programs pass over. Gaussians that are
+    not finite are left out, with a warning in the log.
 
     Raises:
         InputError: the file cannot be written.
