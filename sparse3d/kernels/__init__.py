@@ -1,1 +1,1 @@
-
+"""Loads the compiled kernels; torch operators over them."""

@@ -1,1 +1,1 @@
-
+"""Drawing Gaussians: one interface over the rasterisers, and losses on images."""

@@ -1,0 +1,17 @@
+// Chooses the instruction set once, when it is first asked for.
+#pragma once
+
+#include "frame.h"
+
+namespace s3d {
+
+struct Dispatch {
+  const char* name;
+  Kernels<float> float32;
+  Kernels<double> float64;  // always of the baseline: the test instrument
+};
+
+// Throws std::runtime_error when SPARSE3D_ISA names a set that is unknown, not built or not on this machine.
+const Dispatch& dispatch();
+
+}  // namespace s3d

@@ -1,0 +1,91 @@
+// Where a splat's footprint lies within a tile: strips of eight columns, each with its own range of rows.
+//
+// Within a strip the offsets dx are the same on every row, so that the exponent costs two multiply-adds a row and the
+// backward pass keeps three row sums instead of six moments. Rows are bounded by the ellipse inside the strip alone.
+#pragma once
+
+#include "frame.h"
+#include "sparse3d/scalar.h"
+
+namespace s3d {
+namespace S3D_ISA {
+
+// A tile's place in the image; its last row and column may lie beyond the image's border.
+struct TileArea {
+  int x, y;           // pixel of the upper left corner
+  int columns, rows;  // inside the image
+
+  template <class Real>
+  S3D_HD TileArea(const Frame<Real>& frame, int tile) {
+    x = tile % frame.tiles_x * kTile;
+    y = tile / frame.tiles_x * kTile;
+    const int width = int(frame.camera.width), height = int(frame.camera.height);
+    columns = width - x < kTile ? width - x : kTile;
+    rows = height - y < kTile ? height - y : kTile;
+  }
+};
+
+struct Range {
+  int first, last;  // inclusive; empty when last < first
+};
+
+// Integers in [low, high], limited to [0, count - 1]. A NaN leaves the limit.
+template <class Real>
+S3D_HD Range integers_between(Real low, Real high, int count) {
+  const Real from = maximum(low, Real(0)), to = minimum(high, Real(count - 1));
+  const int first = int(minimum(from, Real(count)));
+  const int last = int(maximum(to, Real(-1)));
+  return {first + (Real(first) < from), last - (Real(last) > to)};
+}
+
+template <class Real>
+struct Footprint {
+  const Record<Real>& splat;
+  Real x, y;  // the centre, relative to the centre of the tile's first pixel
+  Range columns;
+
+  S3D_HD Footprint(const Record<Real>& record, const TileArea& area) : splat(record) {
+    x = record.x - (Real(area.x) + Real(0.5));
+    y = record.y - (Real(area.y) + Real(0.5));
+    columns = integers_between(x - record.extent_x, x + record.extent_x, area.columns);
+  }
+
+  // Rows that the footprint reaches in the strip of columns [first, first + kLanes).
+  S3D_HD Range rows(int first, int tile_rows) const {
+    const Real left = Real(first) - x, right = left + Real(kLanes - 1);
+    if (left <= Real(1) - splat.extent_x && right >= splat.extent_x - Real(1))
+      return integers_between(y - splat.extent_y, y + splat.extent_y, tile_rows);
+    const Real half_inverse_c = Real(-0.5) / splat.c;
+    const Real slope = splat.b * half_inverse_c;
+    const Real reach = (splat.log2_opacity + Real(kLog2InverseMinAlpha)) * (half_inverse_c + half_inverse_c);
+    const Real scale = Real(1) / (splat.extent_x * splat.extent_x);
+    const Real top = clamp(splat.top_dx, left, right), bottom = clamp(-splat.top_dx, left, right);
+    const Real up = square_root(maximum(reach * (Real(1) - top * top * scale), Real(0)));
+    const Real down = square_root(maximum(reach * (Real(1) - bottom * bottom * scale), Real(0)));
+    return integers_between(y + slope * bottom - down, y + slope * top + up, tile_rows);
+  }
+};
+
+// Private place of one splat in one tile: what a tile sums up for a splat is written there and gathered per splat later,
+// without atomics and in an order that does not depend on the threads.
+template <class Real>
+S3D_HD size_t instance_slot(const Frame<Real>& frame, uint32_t index, int tile) {
+  const Record<Real>& r = frame.records[index];
+  const int x = tile % frame.tiles_x, y = tile / frame.tiles_x;
+  return size_t(frame.chunk_slots[index / kChunk]) + r.slot + size_t((y - r.tile_y0) * (r.tile_x1 - r.tile_x0)) +
+         size_t(x - r.tile_x0);
+}
+
+// The channels of a splat in the order of the planes. Only calls with extra channels need to copy them together.
+template <int kChannels, class Real>
+S3D_HD const Real* splat_values(const Frame<Real>& frame, uint32_t index, Real* buffer) {
+  const Record<Real>& r = frame.records[index];
+  if constexpr (kChannels > 0) return r.channels;
+  const int own = frame.with_depth ? 4 : 3;
+  for (int c = 0; c < own; ++c) buffer[c] = r.channels[c];
+  for (int c = 0; c < frame.features; ++c) buffer[own + c] = frame.values[size_t(index) * frame.features + c];
+  return buffer;
+}
+
+}  // namespace S3D_ISA
+}  // namespace s3d

@@ -1,0 +1,213 @@
+// Gathers each splat's tile sums and carries them through blending, projection and spherical harmonics to the inputs.
+#include <initializer_list>
+
+#include "kernels.h"
+#include "lanes.h"
+#include "sparse3d/projection.h"
+#include "sparse3d/spherical_harmonics.h"
+
+namespace s3d {
+namespace S3D_ISA {
+namespace {
+
+template <class Real>
+using V = Simd<Real, kLanes>;
+constexpr int kMaxSums = kMoments + kMaxChannels;
+
+// Camera sums in double: a hundred thousand terms of float32 would lose three digits.
+struct CameraSums {
+  typedef double Raw __attribute__((vector_size(kLanes * sizeof(double))));
+  Raw v[kCameraSums] = {};
+
+  template <class Real>
+  S3D_HD void add(int i, V<Real> x) {
+    v[i] += __builtin_convertvector(x.v, Raw);
+  }
+  void store(double* out) const {
+    for (int i = 0; i < kCameraSums; ++i) {
+      double s = 0;
+      for (int lane = 0; lane < kLanes; ++lane) s += v[i][lane];
+      out[i] = s;
+    }
+  }
+};
+
+// Sums a splat's instance slots into `out` (slot_stride values, a multiple of four).
+template <class Real>
+S3D_HD void sum_slots(const Frame<Real>& frame, int64_t index, Real* out) {
+  using Quad = Simd<Real, 4>;
+  const Record<Real>& r = frame.records[index];
+  const int tiles = (r.tile_x1 - r.tile_x0) * (r.tile_y1 - r.tile_y0), stride = frame.slot_stride;
+  const Real* slot = frame.slots + (size_t(frame.chunk_slots[index / kChunk]) + r.slot) * stride;
+  for (int i = 0; i < stride; i += 4) {
+    Quad sum(Real(0));
+    for (int k = 0; k < tiles; ++k) sum = sum + Quad::load(slot + size_t(k) * stride + i);
+    sum.store(out + i);
+  }
+}
+
+template <class Real>
+struct SplatGradient {
+  ProjectionOut<V<Real>> geometry;
+  V<Real> opacity, centre_x, centre_y;
+  Vec3<V<Real>> view_mean;  // through the view direction of the spherical harmonics
+};
+
+// Gradients that leave the splat for its 3D Gaussian, its opacity and the camera.
+template <class Real>
+S3D_HD void splat_backward(const Frame<Real>& frame, LaneRange lanes, const V<Real>* sums, V<Real> depth_gradient,
+                           Vec3<V<Real>> mean, SplatGradient<Real>* out) {
+  using Vec = V<Real>;
+  const Vec3<Vec> scale = gather3(frame.scales, lanes);
+  const Quat<Vec> quat{gather(frame.quats, 4, 0, lanes), gather(frame.quats, 4, 1, lanes),
+                       gather(frame.quats, 4, 2, lanes), gather(frame.quats, 4, 3, lanes)};
+  const auto p = project(frame.camera, mean, quat, scale);
+  const Vec inverse_det = Vec(Real(1)) / p.det, half(Real(0.5)), zero(Real(0));
+  const Vec a = p.cov_yy * inverse_det, b = -p.cov_xy * inverse_det, c = p.cov_xx * inverse_det;
+  // ln(alpha) = ln(opacity) - d^T Q d / 2 with d = pixel - centre: the gradient to the centre is Q d, to the
+  // covariance Q d d^T Q / 2.
+  ProjectionIn<Vec> g;
+  g.x = out->centre_x = a * sums[1] + b * sums[2];
+  g.y = out->centre_y = b * sums[1] + c * sums[2];
+  const Vec ax = a * sums[3] + b * sums[4], ay = a * sums[4] + b * sums[5];
+  const Vec bx = b * sums[3] + c * sums[4], by = b * sums[4] + c * sums[5];
+  g.cov_xx = half * (ax * a + ay * b);
+  g.cov_xy = half * (ax * b + ay * c);
+  g.cov_yy = half * (bx * b + by * c);
+  g.depth = depth_gradient;
+  g.log_compensation = frame.antialias ? sums[0] : zero;
+  out->opacity = sums[0] / gather(frame.opacities, 1, 0, lanes);
+  out->geometry = project_backward(frame.camera, p, mean, scale, g);
+}
+
+template <class Real>
+Mask<Real, kLanes> geometry_finite(const SplatGradient<Real>& g) {
+  const auto& o = g.geometry;
+  V<Real> sum = o.mean.x + o.mean.y + o.mean.z + o.scale.x + o.scale.y + o.scale.z + o.quat.w + o.quat.x + o.quat.y +
+                o.quat.z + o.fx + o.fy + o.cx + o.cy + g.opacity + g.view_mean.x + g.view_mean.y + g.view_mean.z;
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 3; ++j) sum = sum + o.rotation.m[i][j];
+  return is_finite(sum);
+}
+
+// Writes the gradient of the coefficients and returns that of the mean through the view direction.
+template <int kCoefficients, class Real>
+S3D_HD Vec3<V<Real>> sh_backward(const Frame<Real>& frame, LaneRange lanes, const ViewDirection<V<Real>>& direction,
+                                 const V<Real>* g_colour) {
+  using Vec = V<Real>;
+  Vec basis[kCoefficients], g_basis[kCoefficients];
+  sh_basis<kCoefficients>(direction.unit, basis);
+  for (int k = 0; k < kCoefficients; ++k) {
+    g_basis[k] = Vec(Real(0));
+    for (int c = 0; c < 3; ++c) {
+      const int at = 3 * k + c;
+      scatter(frame.g_sh, 3 * kCoefficients, at, lanes, basis[k] * g_colour[c], frame.accumulate);
+      if (kCoefficients > 1 && k > 0)
+        g_basis[k] = multiply_add(gather(frame.sh, 3 * kCoefficients, at, lanes), g_colour[c], g_basis[k]);
+    }
+  }
+  return view_direction_backward(direction, sh_basis_backward<kCoefficients>(direction.unit, g_basis));
+}
+
+template <class Real>
+Vec3<V<Real>> colour_backward(const Frame<Real>& frame, LaneRange lanes, Vec3<V<Real>> mean, const V<Real>* g_colour) {
+  const Vec3<V<Real>> centre{frame.camera_centre[0], frame.camera_centre[1], frame.camera_centre[2]};
+  const auto direction = view_direction(mean, centre);
+  switch (frame.sh_coefficients) {
+    case 1: return sh_backward<1>(frame, lanes, direction, g_colour);
+    case 4: return sh_backward<4>(frame, lanes, direction, g_colour);
+    case 9: return sh_backward<9>(frame, lanes, direction, g_colour);
+    default: return sh_backward<16>(frame, lanes, direction, g_colour);
+  }
+}
+
+template <class Real>
+void mask_gradient(Mask<Real, kLanes> keep, SplatGradient<Real>* g) {
+  const auto apply = [keep](V<Real>& x) { x = select(keep, x, V<Real>(Real(0))); };
+  auto& o = g->geometry;
+  for (V<Real>* x : {&o.mean.x, &o.mean.y, &o.mean.z, &o.scale.x, &o.scale.y, &o.scale.z, &o.quat.w, &o.quat.x,
+                     &o.quat.y, &o.quat.z, &o.fx, &o.fy, &o.cx, &o.cy, &o.translation.x, &o.translation.y,
+                     &o.translation.z, &g->opacity, &g->centre_x, &g->centre_y, &g->view_mean.x, &g->view_mean.y,
+                     &g->view_mean.z})
+    apply(*x);
+  for (auto& r : o.rotation.m)
+    for (auto& x : r) apply(x);
+}
+
+template <class Real>
+void store_gradient(const Frame<Real>& frame, LaneRange lanes, const SplatGradient<Real>& g, CameraSums* camera) {
+  const auto& o = g.geometry;
+  scatter3(frame.g_means, lanes, o.mean + g.view_mean, frame.accumulate);
+  scatter3(frame.g_scales, lanes, o.scale, frame.accumulate);
+  scatter(frame.g_quats, 4, 0, lanes, o.quat.w, frame.accumulate);
+  scatter(frame.g_quats, 4, 1, lanes, o.quat.x, frame.accumulate);
+  scatter(frame.g_quats, 4, 2, lanes, o.quat.y, frame.accumulate);
+  scatter(frame.g_quats, 4, 3, lanes, o.quat.z, frame.accumulate);
+  scatter(frame.g_opacities, 1, 0, lanes, g.opacity, frame.accumulate);
+  if (frame.g_centres) {
+    scatter(frame.g_centres, 2, 0, lanes, g.centre_x, false);
+    scatter(frame.g_centres, 2, 1, lanes, g.centre_y, false);
+  }
+  for (int i = 0; i < 9; ++i) camera->add<Real>(i, o.rotation.m[i / 3][i % 3]);
+  const V<Real> rest[10] = {o.translation.x, o.translation.y, o.translation.z, o.fx, o.fy, o.cx, o.cy,
+                            -g.view_mean.x,  -g.view_mean.y,  -g.view_mean.z};
+  for (int i = 0; i < 10; ++i) camera->add<Real>(9 + i, rest[i]);
+}
+
+template <class Real>
+void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums* camera) {
+  using Vec = V<Real>;
+  const int stride = frame.slot_stride, first_feature = kMoments + (frame.with_depth ? 4 : 3);
+  alignas(64) Real slots[kLanes * (kMaxSums + 2)];
+  Mask<Real, kLanes> drawn;
+  for (int i = 0; i < kLanes; ++i) {
+    const TileBox box = frame.boxes[lanes.element(i)];
+    drawn.v[i] = i < lanes.active && box.x1 > box.x0 ? -1 : 0;
+    if (i < lanes.active) sum_slots(frame, lanes.first + i, slots + i * stride);
+  }
+  const LaneRange local{0, lanes.active};
+  Vec sums[kMoments + 4];
+  const int own = frame.with_depth ? 4 : 3;
+  for (int k = 0; k < kMoments + own; ++k) sums[k] = gather(slots, stride, k, local);
+  const Vec zero(Real(0));
+  Vec upstream(Real(0));
+  for (int k = 0; k < kMoments + own; ++k) upstream = upstream + sums[k];
+  for (int c = 0; c < frame.features; ++c)
+    scatter(frame.g_features, frame.features, c, lanes, select(drawn, gather(slots, stride, first_feature + c, local), zero),
+            frame.accumulate);
+
+  constexpr int kRecordReals = sizeof(Record<Real>) / sizeof(Real);
+  const Real* shown = reinterpret_cast<const Real*>(frame.records) + offsetof(Record<Real>, channels) / sizeof(Real);
+  Vec3<Vec> mean = gather3(frame.means, lanes);
+  const auto safe = [&](Vec x, int axis) { return select(drawn, x, Vec(frame.camera_centre[axis] + Real(1))); };
+  mean = {safe(mean.x, 0), safe(mean.y, 1), safe(mean.z, 2)};
+  Vec g_colour[3];
+  for (int c = 0; c < 3; ++c)
+    g_colour[c] = select(drawn & (gather(shown, kRecordReals, c, lanes) > zero), sums[kMoments + c], zero);
+  SplatGradient<Real> g;
+  g.view_mean = colour_backward(frame, lanes, mean, g_colour);
+  splat_backward(frame, lanes, sums, frame.with_depth ? sums[kMoments + 3] : zero, mean, &g);
+  // A chain rule that overflows for a degenerate Gaussian gives it nothing; a loss that is not finite stays visible.
+  const Mask<Real, kLanes> bad_loss = {~is_finite(upstream).v};
+  mask_gradient(drawn & (geometry_finite(g) | bad_loss), &g);
+  store_gradient(frame, lanes, g, camera);
+}
+
+}  // namespace
+
+template <class Real>
+void gather_backward_chunk(const Frame<Real>& frame, int64_t chunk) {
+  const int64_t begin = chunk * kChunk, end = begin + kChunk < frame.count ? begin + kChunk : frame.count;
+  CameraSums camera;
+  for (int64_t i = begin; i < end; i += kLanes)
+    gather_lanes(frame, LaneRange{i, int(end - i < kLanes ? end - i : kLanes)}, &camera);
+  camera.store(frame.camera_sums + chunk * kCameraSums);
+}
+
+template void gather_backward_chunk<float>(const Frame<float>&, int64_t);
+#ifdef S3D_WITH_DOUBLE
+template void gather_backward_chunk<double>(const Frame<double>&, int64_t);
+#endif
+
+}  // namespace S3D_ISA
+}  // namespace s3d

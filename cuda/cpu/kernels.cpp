@@ -1,0 +1,19 @@
+// The table of this instruction set's kernels.
+#include "kernels.h"
+
+namespace s3d {
+namespace S3D_ISA {
+
+Kernels<float> float_kernels() {
+  return {project_chunk<float>, raster_forward_tile<float>, raster_backward_tile<float>, gather_backward_chunk<float>};
+}
+
+#ifdef S3D_WITH_DOUBLE
+Kernels<double> double_kernels() {
+  return {project_chunk<double>, raster_forward_tile<double>, raster_backward_tile<double>,
+          gather_backward_chunk<double>};
+}
+#endif
+
+}  // namespace S3D_ISA
+}  // namespace s3d

@@ -1,0 +1,22 @@
+// Declarations of the kernels inside the namespace of the instruction set that this translation unit is compiled for.
+#pragma once
+
+#include "frame.h"
+
+namespace s3d {
+namespace S3D_ISA {
+
+template <class Real>
+void project_chunk(const Frame<Real>& frame, int64_t chunk);
+template <class Real>
+void raster_forward_tile(const Frame<Real>& frame, int tile, Real* scratch);
+template <class Real>
+void raster_backward_tile(const Frame<Real>& frame, int tile, Real* scratch);
+template <class Real>
+void gather_backward_chunk(const Frame<Real>& frame, int64_t chunk);
+
+Kernels<float> float_kernels();
+Kernels<double> double_kernels();
+
+}  // namespace S3D_ISA
+}  // namespace s3d

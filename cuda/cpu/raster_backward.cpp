@@ -1,0 +1,155 @@
+// Differentiates one tile, front to back again: a scalar residual per pixel stands for all that lies behind.
+#include <cstring>
+
+#include "footprint.h"
+#include "kernels.h"
+#include "sparse3d/blending.h"
+#include "sparse3d/simd.h"
+
+namespace s3d {
+namespace S3D_ISA {
+namespace {
+
+constexpr uint32_t kPrefetch = 8;
+
+template <class Real>
+struct BackwardPlanes {
+  Real *transmittance, *residual;
+  Real* gradient;  // channel c at gradient + c * kPlane
+};
+
+// Loads the gradients and starts the residual at d loss / d (everything): sum of gradient * image - T_end * g_alpha.
+template <class Real>
+BackwardPlanes<Real> load_tile(const Frame<Real>& frame, const TileArea& area, Real* scratch) {
+  const BackwardPlanes<Real> planes{scratch, scratch + kPlane, scratch + 2 * kPlane};
+  std::memset(scratch, 0, size_t(frame.channels + 2) * kPlane * sizeof(Real));
+  const int width = int(frame.camera.width), first_feature = frame.with_depth ? 4 : 3;
+  for (int y = 0; y < area.rows; ++y) {
+    const int64_t row = int64_t(area.y + y) * width + area.x;
+    const int at = y * kTileStride;
+    Real *transmittance = planes.transmittance + at, *residual = planes.residual + at, *gradient = planes.gradient + at;
+    const Real *g_rgb = frame.g_rgb + 3 * row, *rgb = frame.rgb + 3 * row;
+    for (int x = 0; x < area.columns; ++x) {
+      transmittance[x] = Real(1);
+      const Real r = g_rgb[3 * x], g = g_rgb[3 * x + 1], b = g_rgb[3 * x + 2];
+      gradient[x] = r;
+      gradient[kPlane + x] = g;
+      gradient[2 * kPlane + x] = b;
+      residual[x] = r * rgb[3 * x] + g * rgb[3 * x + 1] + b * rgb[3 * x + 2];
+    }
+    if (frame.g_alpha)
+      for (int x = 0; x < area.columns; ++x) residual[x] -= (Real(1) - frame.alpha[row + x]) * frame.g_alpha[row + x];
+    if (frame.with_depth && frame.g_depth)
+      for (int x = 0; x < area.columns; ++x) {
+        gradient[3 * kPlane + x] = frame.g_depth[row + x];
+        residual[x] += frame.g_depth[row + x] * frame.depth[row + x];
+      }
+    if (!frame.g_values) continue;
+    for (int c = 0; c < frame.features; ++c)
+      for (int x = 0; x < area.columns; ++x) {
+        const int64_t i = (row + x) * frame.features + c;
+        gradient[(first_feature + c) * kPlane + x] = frame.g_values[i];
+        residual[x] += frame.g_values[i] * frame.image_values[i];
+      }
+  }
+  return planes;
+}
+
+// Sums over a splat's pixels: of g = d loss / d ln(alpha), of g times offsets, and of weight * gradient per channel.
+template <int kChannels, class Real>
+struct SplatSums {
+  using V = Simd<Real, kLanes>;
+  V g{Real(0)}, g_dx{Real(0)}, g_dy{Real(0)}, g_dxdx{Real(0)}, g_dxdy{Real(0)}, g_dydy{Real(0)};
+  V channel[kChannels ? kChannels : kMaxChannels];
+
+  S3D_HD explicit SplatSums(int channels) {
+    for (int c = 0; c < (kChannels ? kChannels : channels); ++c) channel[c] = V(Real(0));
+  }
+
+  void store(Real* slot, int channels) const {
+    const V first[8] = {g, g_dx, g_dy, g_dxdx, g_dxdy, g_dydy, channel[0], channel[1]};
+    horizontal_sums(first).store(slot);
+    for (int c = 2; c < (kChannels ? kChannels : channels); ++c) slot[kMoments + c] = horizontal_sum(channel[c]);
+  }
+};
+
+template <int kChannels, class Real>
+S3D_HD void differentiate_strip(const Footprint<Real>& footprint, int first, Range rows,
+                                const BackwardPlanes<Real>& planes, const Real* values, int channels,
+                                SplatSums<kChannels, Real>* sums) {
+  using V = Simd<Real, kLanes>;
+  const Record<Real>& s = footprint.splat;
+  const V dx = V(Real(first) - footprint.x) + V::iota();
+  const V base = multiply_add(V(s.a) * dx, dx, V(s.log2_opacity)), slope = V(s.b) * dx;
+  const int count = kChannels ? kChannels : channels;
+  V sum(Real(0)), sum_dy(Real(0)), sum_dydy(Real(0));
+  for (int y = rows.first; y <= rows.last; ++y) {
+    const V dy(Real(y) - footprint.y);
+    const V exponent = multiply_add(multiply_add(V(s.c), dy, slope), dy, base);
+    const int at = y * kTileStride + first;
+    const V transmittance = V::load(planes.transmittance + at);
+    const V alpha = blend_alpha(exponent, transmittance);
+    const V weight = alpha * transmittance;
+    (transmittance - weight).store(planes.transmittance + at);
+    V shade(Real(0));
+    const Real* gradient = planes.gradient + at;
+    for (int c = 0; c < count; ++c, gradient += kPlane) {
+      const V g = V::load(gradient);
+      shade = multiply_add(g, V(values[c]), shade);
+      sums->channel[c] = multiply_add(weight, g, sums->channel[c]);
+    }
+    const V weighted_shade = weight * shade;
+    const V behind = V::load(planes.residual + at) - weighted_shade;
+    behind.store(planes.residual + at);
+    const V g = blend_backward(alpha, weighted_shade, behind);
+    const V g_dy = g * dy;
+    sum = sum + g;
+    sum_dy = sum_dy + g_dy;
+    sum_dydy = multiply_add(g_dy, dy, sum_dydy);
+  }
+  sums->g = sums->g + sum;
+  sums->g_dy = sums->g_dy + sum_dy;
+  sums->g_dydy = sums->g_dydy + sum_dydy;
+  const V sum_dx = sum * dx;
+  sums->g_dx = sums->g_dx + sum_dx;
+  sums->g_dxdx = multiply_add(sum_dx, dx, sums->g_dxdx);
+  sums->g_dxdy = multiply_add(sum_dy, dx, sums->g_dxdy);
+}
+
+template <int kChannels, class Real>
+void backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
+  const TileArea area(frame, tile);
+  const BackwardPlanes<Real> planes = load_tile(frame, area, scratch);
+  const uint32_t begin = frame.tile_begin[tile], used = frame.tile_end_used[tile], end = frame.tile_begin[tile + 1];
+  for (uint32_t i = begin; i < used; ++i) {
+    if (i + kPrefetch < used) __builtin_prefetch(frame.records + frame.instances[i + kPrefetch]);
+    const uint32_t index = frame.instances[i];
+    const Footprint<Real> footprint(frame.records[index], area);
+    Real buffer[kMaxChannels];
+    const Real* values = splat_values<kChannels>(frame, index, buffer);
+    SplatSums<kChannels, Real> sums(frame.channels);
+    for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
+      differentiate_strip(footprint, first, footprint.rows(first, area.rows), planes, values, frame.channels, &sums);
+    sums.store(frame.slots + instance_slot(frame, index, tile) * frame.slot_stride, frame.channels);
+  }
+  for (uint32_t i = used; i < end; ++i)
+    std::memset(frame.slots + instance_slot(frame, frame.instances[i], tile) * frame.slot_stride, 0,
+                size_t(frame.slot_stride) * sizeof(Real));
+}
+
+}  // namespace
+
+template <class Real>
+void raster_backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
+  if (frame.channels == 3) return backward_tile<3>(frame, tile, scratch);
+  if (frame.channels == 4 && frame.with_depth) return backward_tile<4>(frame, tile, scratch);
+  backward_tile<0>(frame, tile, scratch);
+}
+
+template void raster_backward_tile<float>(const Frame<float>&, int, float*);
+#ifdef S3D_WITH_DOUBLE
+template void raster_backward_tile<double>(const Frame<double>&, int, double*);
+#endif
+
+}  // namespace S3D_ISA
+}  // namespace s3d

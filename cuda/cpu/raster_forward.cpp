@@ -1,0 +1,152 @@
+// Blends one tile front to back.
+#include <cstring>
+
+#include "footprint.h"
+#include "kernels.h"
+#include "sparse3d/blending.h"
+#include "sparse3d/simd.h"
+
+namespace s3d {
+namespace S3D_ISA {
+namespace {
+
+// How often a tile looks whether all of its pixels are opaque.
+constexpr uint32_t kOpacityCheck = 64;
+// Records are fetched this many splats ahead.
+constexpr uint32_t kPrefetch = 8;
+
+template <class Real>
+struct ForwardPlanes {
+  Real* transmittance;
+  Real* channel;  // channel c at channel + c * kPlane
+
+  ForwardPlanes(Real* scratch, int channels, const TileArea& area) {
+    transmittance = scratch;
+    channel = scratch + kPlane;
+    std::memset(scratch, 0, size_t(channels + 1) * kPlane * sizeof(Real));
+    for (int y = 0; y < area.rows; ++y)
+      for (int x = 0; x < area.columns; ++x) transmittance[y * kTileStride + x] = Real(1);
+  }
+
+  bool opaque() const {
+    using V = Simd<Real, kLanes>;
+    V most(Real(0));
+    for (int i = 0; i < kPlane; i += kLanes) most = maximum(most, V::load(transmittance + i));
+    Real lanes[kLanes];
+    most.store(lanes);
+    for (Real lane : lanes)
+      if (lane >= Real(kMinTransmittance)) return false;
+    return true;
+  }
+};
+
+template <class Real>
+struct WeightStatistics {
+  Simd<Real, kLanes> sum{Real(0)}, most{Real(0)};
+
+  S3D_HD void add(Simd<Real, kLanes> weight) {
+    sum = sum + weight;
+    most = maximum(most, weight);
+  }
+  void store(Real* slot) const {
+    Real lanes[kLanes], largest = 0;
+    most.store(lanes);
+    for (Real lane : lanes) largest = lane > largest ? lane : largest;
+    slot[0] = horizontal_sum(sum);
+    slot[1] = largest;
+  }
+};
+
+template <int kChannels, bool kStatistics, class Real>
+S3D_HD void blend_strip(const Footprint<Real>& footprint, int first, Range rows, const ForwardPlanes<Real>& planes,
+                        const Real* values, int channels, WeightStatistics<Real>* statistics) {
+  using V = Simd<Real, kLanes>;
+  const Record<Real>& s = footprint.splat;
+  const V dx = V(Real(first) - footprint.x) + V::iota();
+  const V base = multiply_add(V(s.a) * dx, dx, V(s.log2_opacity)), slope = V(s.b) * dx;
+  V colour[kChannels ? kChannels : 1];
+  for (int c = 0; c < kChannels; ++c) colour[c] = V(values[c]);
+  for (int y = rows.first; y <= rows.last; ++y) {
+    const V dy(Real(y) - footprint.y);
+    const V exponent = multiply_add(multiply_add(V(s.c), dy, slope), dy, base);
+    const int at = y * kTileStride + first;
+    const V transmittance = V::load(planes.transmittance + at);
+    const V weight = blend_alpha(exponent, transmittance) * transmittance;
+    (transmittance - weight).store(planes.transmittance + at);
+    Real* plane = planes.channel + at;
+    if constexpr (kChannels > 0) {
+      for (int c = 0; c < kChannels; ++c, plane += kPlane) multiply_add(weight, colour[c], V::load(plane)).store(plane);
+    } else {
+      for (int c = 0; c < channels; ++c, plane += kPlane)
+        multiply_add(weight, V(values[c]), V::load(plane)).store(plane);
+    }
+    if constexpr (kStatistics) statistics->add(weight);
+  }
+}
+
+template <class Real>
+void write_tile(const Frame<Real>& frame, const TileArea& area, const ForwardPlanes<Real>& planes) {
+  const int width = int(frame.camera.width), first_feature = frame.with_depth ? 4 : 3;
+  for (int y = 0; y < area.rows; ++y) {
+    const int64_t row = int64_t(area.y + y) * width + area.x;
+    const Real* transmittance = planes.transmittance + y * kTileStride;
+    const Real* channel = planes.channel + y * kTileStride;
+    Real* rgb = frame.rgb + 3 * row;
+    for (int x = 0; x < area.columns; ++x) {
+      for (int c = 0; c < 3; ++c) rgb[3 * x + c] = channel[c * kPlane + x] + transmittance[x] * frame.background[c];
+      frame.alpha[row + x] = Real(1) - transmittance[x];
+    }
+    if (frame.with_depth) std::memcpy(frame.depth + row, channel + 3 * kPlane, size_t(area.columns) * sizeof(Real));
+    for (int c = 0; c < frame.features; ++c)
+      for (int x = 0; x < area.columns; ++x)
+        frame.image_values[(row + x) * frame.features + c] = channel[(first_feature + c) * kPlane + x];
+  }
+}
+
+template <class Real>
+Real* statistics_slot(const Frame<Real>& frame, uint32_t index, int tile) {
+  return frame.statistics_slots + 2 * instance_slot(frame, index, tile);
+}
+
+template <int kChannels, bool kStatistics, class Real>
+void forward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
+  const TileArea area(frame, tile);
+  const ForwardPlanes<Real> planes(scratch, frame.channels, area);
+  const uint32_t begin = frame.tile_begin[tile], end = frame.tile_begin[tile + 1];
+  uint32_t i = begin;
+  for (; i < end; ++i) {
+    if ((i - begin) % kOpacityCheck == kOpacityCheck - 1 && planes.opaque()) break;
+    if (i + kPrefetch < end) __builtin_prefetch(frame.records + frame.instances[i + kPrefetch]);
+    const uint32_t index = frame.instances[i];
+    const Footprint<Real> footprint(frame.records[index], area);
+    Real buffer[kMaxChannels];
+    const Real* values = splat_values<kChannels>(frame, index, buffer);
+    WeightStatistics<Real> statistics;
+    for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
+      blend_strip<kChannels, kStatistics>(footprint, first, footprint.rows(first, area.rows), planes, values,
+                                          frame.channels, &statistics);
+    if constexpr (kStatistics) statistics.store(statistics_slot(frame, index, tile));
+  }
+  frame.tile_end_used[tile] = i;
+  if constexpr (kStatistics)
+    for (; i < end; ++i) WeightStatistics<Real>().store(statistics_slot(frame, frame.instances[i], tile));
+  write_tile(frame, area, planes);
+}
+
+}  // namespace
+
+template <class Real>
+void raster_forward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
+  if (frame.with_statistics) return forward_tile<0, true>(frame, tile, scratch);
+  if (frame.channels == 3) return forward_tile<3, false>(frame, tile, scratch);
+  if (frame.channels == 4 && frame.with_depth) return forward_tile<4, false>(frame, tile, scratch);
+  forward_tile<0, false>(frame, tile, scratch);
+}
+
+template void raster_forward_tile<float>(const Frame<float>&, int, float*);
+#ifdef S3D_WITH_DOUBLE
+template void raster_forward_tile<double>(const Frame<double>&, int, double*);
+#endif
+
+}  // namespace S3D_ISA
+}  // namespace s3d

@@ -1,0 +1,111 @@
+/* The C ABI of the sparse3d kernels: pointers, sizes, an error code and a message. Nothing here aborts or throws.
+ *
+ * All arrays are dense and row-major, of the type that `dtype` names. Frames and units are those of the library:
+ * OpenCV camera axes, points_cam = cam_from_world * points_world, pixel centres at +0.5, quaternions w x y z.
+ *
+ * One context serves one view at a time: s3d_forward leaves in it what s3d_backward of the same view reads. A context may
+ * be used again for another view once its backward pass is done. Different contexts may be used from different threads.
+ */
+#ifndef SPARSE3D_C_API_H_
+#define SPARSE3D_C_API_H_
+
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define S3D_API __attribute__((visibility("default")))
+#else
+#define S3D_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised whenever a struct or a function below changes its meaning or its layout. */
+#define S3D_ABI_VERSION 1
+
+enum s3d_status { S3D_OK = 0, S3D_INVALID_ARGUMENT = 1, S3D_OUT_OF_MEMORY = 2, S3D_INTERNAL = 3 };
+enum s3d_dtype { S3D_FLOAT32 = 0, S3D_FLOAT64 = 1 };
+enum { S3D_MAX_FEATURES = 32 };
+
+typedef struct s3d_context s3d_context;
+
+typedef struct s3d_gaussians {
+  int64_t count;           /* n; may be zero */
+  int32_t dtype;           /* enum s3d_dtype, of every array in the call */
+  int32_t sh_coefficients; /* k: 1, 4, 9 or 16 */
+  int32_t features;        /* c: extra channels, 0 to S3D_MAX_FEATURES */
+  int32_t reserved;
+  const void* means;     /* (n, 3) world space */
+  const void* quats;     /* (n, 4) w x y z, of any length but zero */
+  const void* scales;    /* (n, 3) standard deviations in scene units */
+  const void* opacities; /* (n) in [0, 1] */
+  const void* sh;        /* (n, k, 3) */
+  const void* values;    /* (n, c) extra channels, or NULL */
+} s3d_gaussians;
+
+typedef struct s3d_view {
+  int32_t width, height;      /* pixels */
+  int32_t antialias;          /* 1: opacity is compensated for eps2d (Yu et al. 2024) */
+  int32_t with_depth;         /* 1: z-depth is blended as a channel */
+  int32_t with_statistics;    /* 1: per-Gaussian blending weights are recorded by s3d_forward */
+  int32_t threads;            /* at least 1 */
+  double cam_from_world[12];  /* 3x4 row-major */
+  double fx, fy, cx, cy;      /* pixels */
+  double near_plane;          /* scene units, positive */
+  double eps2d;               /* square pixels, added to the diagonal of the 2D covariance */
+  double background[3];
+} s3d_view;
+
+/* What a view shows, or the loss's gradients with respect to it. */
+typedef struct s3d_image {
+  void* rgb;    /* (h, w, 3) over the background */
+  void* alpha;  /* (h, w) */
+  void* depth;  /* (h, w) sum of weight * z, not divided by alpha; NULL without depth */
+  void* values; /* (h, w, c) sum of weight * value; NULL without features */
+} s3d_image;
+
+/* Per-Gaussian figures of one view; every pointer may be NULL. A Gaussian that is not drawn has zeros. */
+typedef struct s3d_statistics {
+  void* radii;       /* (n) larger half-extent of the footprint in pixels */
+  void* weight_sum;  /* (n) sum over pixels of the blending weight; needs with_statistics */
+  void* weight_max;  /* (n) maximum over pixels of the blending weight; needs with_statistics */
+} s3d_statistics;
+
+/* Gradients of the loss, of the call's dtype; the cameras' are always double. */
+typedef struct s3d_gradients {
+  void* means;
+  void* quats;
+  void* scales;
+  void* opacities;
+  void* sh;
+  void* values;              /* NULL without features */
+  void* centres;             /* (n, 2) to the projected centres, in pixels, or NULL */
+  double cam_from_world[12]; /* 3x4 row-major */
+  double intrinsics[4];      /* fx, fy, cx, cy */
+  int32_t accumulate;        /* 1: Gaussians' gradients (not centres) are added to what the arrays hold */
+  int32_t reserved;
+} s3d_gradients;
+
+S3D_API int32_t s3d_abi_version(void);
+/* Message of the last call that failed in this thread. */
+S3D_API const char* s3d_last_error(void);
+/* Instruction set in use: "avx512", "avx2", "sse42" or "generic". SPARSE3D_ISA in the environment overrides the choice. */
+S3D_API const char* s3d_isa(void);
+
+S3D_API int32_t s3d_context_create(s3d_context** context);
+S3D_API void s3d_context_destroy(s3d_context* context);
+/* Bytes that the context holds. */
+S3D_API int64_t s3d_context_bytes(const s3d_context* context);
+
+S3D_API int32_t s3d_forward(s3d_context* context, const s3d_gaussians* gaussians, const s3d_view* view,
+                            const s3d_image* image, const s3d_statistics* statistics);
+/* `gaussians`, `view` and `image` as in the forward pass; `image_gradients` has the image's shapes. */
+S3D_API int32_t s3d_backward(s3d_context* context, const s3d_gaussians* gaussians, const s3d_view* view,
+                             const s3d_image* image, const s3d_image* image_gradients, s3d_gradients* gradients);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SPARSE3D_C_API_H_ */

@@ -1,0 +1,93 @@
+"""The C ABI in ctypes: the structs and functions of `cuda/include/sparse3d/c_api.h`, field by field."""
+
+import ctypes
+
+VERSION = 1
+OK = 0
+OUT_OF_MEMORY = 2
+FLOAT32, FLOAT64 = 0, 1
+MAX_FEATURES = 32
+
+_pointer = ctypes.c_void_p
+_int = ctypes.c_int32
+_double = ctypes.c_double
+
+
+class Gaussians(ctypes.Structure):
+    _fields_ = (
+        ("count", ctypes.c_int64),
+        ("dtype", _int),
+        ("sh_coefficients", _int),
+        ("features", _int),
+        ("reserved", _int),
+        ("means", _pointer),
+        ("quats", _pointer),
+        ("scales", _pointer),
+        ("opacities", _pointer),
+        ("sh", _pointer),
+        ("values", _pointer),
+    )
+
+
+class View(ctypes.Structure):
+    _fields_ = (
+        ("width", _int),
+        ("height", _int),
+        ("antialias", _int),
+        ("with_depth", _int),
+        ("with_statistics", _int),
+        ("threads", _int),
+        ("cam_from_world", _double * 12),
+        ("fx", _double),
+        ("fy", _double),
+        ("cx", _double),
+        ("cy", _double),
+        ("near_plane", _double),
+        ("eps2d", _double),
+        ("background", _double * 3),
+    )
+
+
+class Image(ctypes.Structure):
+    _fields_ = (("rgb", _pointer), ("alpha", _pointer), ("depth", _pointer), ("values", _pointer))
+
+
+class Statistics(ctypes.Structure):
+    _fields_ = (("radii", _pointer), ("weight_sum", _pointer), ("weight_max", _pointer))
+
+
+class Gradients(ctypes.Structure):
+    _fields_ = (
+        ("means", _pointer),
+        ("quats", _pointer),
+        ("scales", _pointer),
+        ("opacities", _pointer),
+        ("sh", _pointer),
+        ("values", _pointer),
+        ("centres", _pointer),
+        ("cam_from_world", _double * 12),
+        ("intrinsics", _double * 4),
+        ("accumulate", _int),
+        ("reserved", _int),
+    )
+
+
+def declare(library: ctypes.CDLL) -> None:
+    """Give the library's functions their types."""
+    struct = ctypes.POINTER
+    library.s3d_last_error.restype = ctypes.c_char_p
+    library.s3d_isa.restype = ctypes.c_char_p
+    library.s3d_context_create.argtypes = [struct(_pointer)]
+    library.s3d_context_destroy.argtypes = [_pointer]
+    library.s3d_context_destroy.restype = None
+    library.s3d_context_bytes.argtypes = [_pointer]
+    library.s3d_context_bytes.restype = ctypes.c_int64
+    library.s3d_forward.argtypes = [_pointer, struct(Gaussians), struct(View), struct(Image), struct(Statistics)]
+    library.s3d_backward.argtypes = [
+        _pointer,
+        struct(Gaussians),
+        struct(View),
+        struct(Image),
+        struct(Image),
+        struct(Gradients),
+    ]

@@ -1,0 +1,73 @@
+"""Photometric losses: L1 and the structural similarity of Wang et al. 2004."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+WINDOW = 11
+SIGMA_PX = 1.5
+"""The Gaussian window of Wang et al. 2004, section III.B."""
+C1, C2 = 0.01**2, 0.03**2
+"""Stabilisers for colours in [0, 1] (same source)."""
+
+
+def ssim_map_reference(x: Float[Tensor, "view h w 3"], y: Float[Tensor, "view h w 3"]) -> Float[Tensor, "view h w 3"]:
+    """SSIM at every pixel and channel in plain torch; the images continue as black beyond their borders."""
+    planes_x, planes_y = x.movedim(-1, 1), y.movedim(-1, 1)
+    mean_x, mean_y = _blur(planes_x), _blur(planes_y)
+    var_x = _blur(planes_x * planes_x) - mean_x * mean_x
+    var_y = _blur(planes_y * planes_y) - mean_y * mean_y
+    cov = _blur(planes_x * planes_y) - mean_x * mean_y
+    top = (2 * mean_x * mean_y + C1) * (2 * cov + C2)
+    bottom = (mean_x * mean_x + mean_y * mean_y + C1) * (var_x + var_y + C2)
+    return (top / bottom).movedim(1, -1)
+
+
+def ssim(x: Float[Tensor, "view h w 3"], y: Float[Tensor, "view h w 3"]) -> Float[Tensor, ""]:
+    """Mean SSIM, borders included ('same' padding by zeros, as 3D Gaussian splatting trains with it)."""
+    return ssim_map_reference(x, y).mean()
+
+
+def l1_ssim_loss(
+    rendered: Float[Tensor, "view h w 3"],
+    target: Float[Tensor, "view h w 3"],
+    *,
+    ssim_weight: float = 0.2,
+    mask: Bool[Tensor, "view h w"] | Float[Tensor, "view h w"] | None = None,
+) -> Float[Tensor, ""]:
+    """(1 - ssim_weight) * L1 + ssim_weight * (1 - SSIM), averaged over pixels and channels (Kerbl et al. 2023).
+
+    Args:
+        rendered: what is optimised; gradients flow here alone.
+        target: the photos.
+        ssim_weight: share of the structural term, in [0, 1].
+        mask: weights in [0, 1]. Where it is 0 the rendering is taken to equal the photo, so that neither a pixel there
+            nor a window that reaches there is judged by what the photo shows there; the mean is over the mask's sum.
+
+    Returns:
+        The scalar loss; 0 if nothing is masked in.
+    """
+    target = target.detach()
+    if mask is None:
+        l1 = (rendered - target).abs().mean()
+        return (1 - ssim_weight) * l1 + ssim_weight * (1 - ssim_map_reference(rendered, target).mean())
+    weights = mask.to(rendered.dtype)[..., None]
+    judged = target + weights * (rendered - target)
+    per_pixel = (1 - ssim_weight) * (judged - target).abs()
+    per_pixel = per_pixel + ssim_weight * weights * (1 - ssim_map_reference(judged, target))
+    return per_pixel.sum() / (3 * weights.sum()).clamp_min(1.0)
+
+
+def _blur(planes: Float[Tensor, "view c h w"]) -> Float[Tensor, "view c h w"]:
+    window = _window(planes.dtype).to(planes.device)
+    channels, half = planes.shape[1], WINDOW // 2
+    rows = F.conv2d(planes, window.reshape(1, 1, 1, -1).expand(channels, 1, 1, -1), padding=(0, half), groups=channels)
+    return F.conv2d(rows, window.reshape(1, 1, -1, 1).expand(channels, 1, -1, 1), padding=(half, 0), groups=channels)
+
+
+def _window(dtype: torch.dtype) -> Float[Tensor, "tap"]:
+    taps = [math.exp(-((i - WINDOW // 2) ** 2) / (2 * SIGMA_PX**2)) for i in range(WINDOW)]
+    return torch.tensor([t / sum(taps) for t in taps], dtype=dtype)
