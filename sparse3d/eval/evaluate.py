@@ -77,16 +77,11 @@ def evaluate(
     poses, alignment, reason, matched, focal = _measure_poses(reconstruction, truth, true_name_of)
     given = set(true_name_of.values())
     candidates = [i for i, name in enumerate(truth.names) if name not in given]
-    held_out_reason = None
-    if not candidates:
-        held_out_reason = "not measured: every photo of the truth was given to the run"
-    elif alignment is None:
-        held_out_reason = reason
-    held_out = []
-    for i in _spread(candidates, config.max_held_out) if alignment is not None else []:
-        tell(f"held-out photo {truth.names[i]}")
-        held_out.append(scorer.held_out(truth.select([i]), alignment, read_image))
-    training = []
+    held_out, training = [], []
+    if alignment is not None:
+        for i in _spread(candidates, config.max_held_out):
+            tell(f"held-out photo {truth.names[i]}")
+            held_out.append(scorer.held_out(truth.select([i]), alignment, read_image))
     for i, name in enumerate(reconstruction.cameras.names if config.training else ()):
         tell(f"training photo {name}")
         training.append(scorer.training(reconstruction.cameras.select([i]), read_image, true_name_of.get(name, name)))
@@ -98,7 +93,7 @@ def evaluate(
         poses_reason=reason,
         focal_errors=focal,
         held_out=tuple(held_out),
-        held_out_reason=held_out_reason,
+        held_out_reason=reason if candidates else "not measured: every photo of the truth was given to the run",
         training=tuple(training),
         lpips=scorer.lpips_notes,
         protocol=_protocol(config),

@@ -6,6 +6,7 @@ time at a pose that minimises the photometric error against the held-out photo i
 rule is one for every run and method, so that figures can be compared; it flatters, and is never given alone.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -84,7 +85,8 @@ def refine_pose(
         camera: one view at the photo's size, in the scene's world.
         photo: in [0, 1].
     """
-    config, options = config or RefineConfig(), options or RenderOptions()
+    config = config or RefineConfig()
+    options = dataclasses.replace(options or RenderOptions(), depth=False, statistics=False)
     gaussians = scene.gaussians.detached().activate()
     sides = [max(1, config.max_side_px // 2)] * (config.iterations // 2)
     sides += [config.max_side_px] * (config.iterations - len(sides))

@@ -5,9 +5,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
-from torch import Tensor
 
 from sparse3d.core.cameras import Cameras, pixel_grid
 from sparse3d.core.distortion import distort_image, render_camera_for, undistort_points
@@ -19,7 +18,7 @@ FilterScale = Literal["train", "screen"]
 
 
 class RenderedView(NamedTuple):
-    """One rendering on the CPU.
+    """One rendering, as float32 arrays.
 
     Attributes:
         rgb: colours over the background.
@@ -27,9 +26,9 @@ class RenderedView(NamedTuple):
         depth: z-depth as the rasteriser gives it, in scene units.
     """
 
-    rgb: Float[Tensor, "h w 3"]
-    alpha: Float[Tensor, "h w"]
-    depth: Float[Tensor, "h w"]
+    rgb: Float[ndarray, "h w 3"]
+    alpha: Float[ndarray, "h w"]
+    depth: Float[ndarray, "h w"]
 
 
 def render_camera(
@@ -91,13 +90,13 @@ def _render_one(gaussians: Gaussians, camera: Cameras, options: RenderOptions) -
         K=torch.from_numpy(render_K)[None], sizes=(render_size,), distortion=torch.zeros(1, 4, dtype=torch.float64)
     )
     output = rasterise(gaussians, pinhole.to(gaussians.means.dtype, gaussians.means.device), options=options)
-    rgb, alpha, depth = (x[0].detach().cpu().float() for x in (output.rgb, output.alpha, output.depth))
+    rgb, alpha, depth = (x[0].cpu().float().numpy() for x in (output.rgb, output.alpha, output.depth))
     if not distortion.any():
         return RenderedView(rgb, alpha, depth)
-    warped = distort_image(rgb.numpy(), render_K, K, distortion, size)
+    warped = distort_image(rgb, render_K, K, distortion, size)
     nearest = _nearest_pixels(render_K, render_size, K, distortion, size)
-    alpha, depth = (torch.where(nearest < 0, 0, x.reshape(-1)[nearest.clamp(min=0)]) for x in (alpha, depth))
-    return RenderedView(torch.from_numpy(warped), alpha, depth)
+    alpha, depth = (np.where(nearest < 0, np.float32(0), x.ravel()[nearest.clip(min=0)]) for x in (alpha, depth))
+    return RenderedView(warped, alpha, depth)
 
 
 def _nearest_pixels(
@@ -106,10 +105,10 @@ def _nearest_pixels(
     K: Float[ndarray, "3 3"],
     distortion: Float[ndarray, " 4"],
     size: tuple[int, int],
-) -> Tensor:
+) -> Int[ndarray, "h w"]:
     """For each pixel of the distorted picture the flat index of the pinhole's pixel that it shows, or -1."""
     centres = pixel_grid(*size).reshape(-1, 2).numpy()
     where = np.floor(np.nan_to_num(undistort_points(centres, K, distortion, render_K), nan=-1.0))
     outside = (where < 0).any(1) | (where >= render_size).any(1)
     flat = np.where(outside, -1, where[:, 1] * render_size[0] + where[:, 0]).astype(np.int64)
-    return torch.from_numpy(flat.reshape(size[1], size[0]))
+    return flat.reshape(size[1], size[0])

@@ -11,7 +11,7 @@ from sparse3d.core.gaussians import GaussianParams, colour_to_sh0
 from sparse3d.core.reconstruction import Provenance, Reconstruction
 from sparse3d.render.rasterise import RenderOptions
 
-OPTIONS = RenderOptions(backend="reference")
+OPTIONS = RenderOptions(threads=2)
 WIDTH, HEIGHT, FOCAL_PX = 64, 48, 70.0
 
 

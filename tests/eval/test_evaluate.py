@@ -27,7 +27,7 @@ def world(scenes, generator):
     truth, gaussians = scenes.ring(6), scenes.cloud(generator)
     full = scenes.reconstruction(gaussians, truth)
     photos = {
-        name: (view.rgb.clamp(0, 1).numpy() * 255).round().astype(np.uint8)
+        name: (view.rgb.clip(0, 1) * 255).round().astype(np.uint8)
         for name, view in zip(truth.names, render_camera(full, truth, scenes.OPTIONS), strict=True)
     }
     run = scenes.move_world(scenes.reconstruction(gaussians, truth.select([0, 2, 4])), 2.5, TURN, SHIFT)
@@ -78,7 +78,7 @@ def test_agrees_with_an_outside_scorer(scenes, world):
     moved[:3, 3] = scale * rotation @ world_from_cam[:3, 3] + ce.mean(0) - scale * ct.mean(0)
     camera = truth.select([3]).replace(cam_from_world=torch.from_numpy(np.linalg.inv(moved))[None])
     [view] = render_camera(run, camera, scenes.OPTIONS)
-    x = (view.rgb.numpy().clip(0, 1) * 255).round().astype("uint8").astype(float) / 255
+    x = (view.rgb.clip(0, 1) * 255).round().astype("uint8").astype(float) / 255
     y = read_image("003.jpg").astype(float) / 255
     assert result.held_out[1].aligned.psnr == pytest.approx(-10 * np.log10(((x - y) ** 2).mean() + 1e-12), abs=1e-3)
 
@@ -187,7 +187,7 @@ def test_refinement_with_distortion_and_with_nothing_in_sight(scenes, generator)
     run = scenes.reconstruction(scenes.cloud(generator), cameras)
     camera = cameras.select([1])
     [view] = render_camera(run, camera, scenes.OPTIONS)
-    photo = view.rgb.double().numpy()
+    photo = view.rgb.astype(np.float64)
     off = se3.se3_exp(torch.tensor([[0.06, -0.05, 0.0, 0.01, 0.012, 0.0]]).double())
     start = camera.replace(cam_from_world=off @ camera.cam_from_world)
     refined = refine_pose(run, start, photo, REFINE, options=scenes.OPTIONS)

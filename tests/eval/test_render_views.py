@@ -13,11 +13,10 @@ def test_a_pinhole_is_the_rasterisers_own_picture(scenes, generator):
     run = scenes.reconstruction(scenes.cloud(generator), scenes.ring(3))
     views = render_camera(run, run.cameras, scenes.OPTIONS)
     direct = rasterise(run.gaussians.activate(), run.cameras.to(torch.float32), options=scenes.OPTIONS)
-    torch.testing.assert_close(torch.stack([view.rgb for view in views]), direct.rgb)
-    torch.testing.assert_close(torch.stack([view.alpha for view in views]), direct.alpha)
-    torch.testing.assert_close(torch.stack([view.depth for view in views]), direct.depth)
+    for name in ("rgb", "alpha", "depth"):
+        np.testing.assert_allclose(np.stack([getattr(view, name) for view in views]), getattr(direct, name), atol=1e-6)
     bare = render_camera(run.gaussians.activate(), run.cameras.select([1]), scenes.OPTIONS)
-    torch.testing.assert_close(bare[0].rgb, views[1].rgb)
+    np.testing.assert_allclose(bare[0].rgb, views[1].rgb, atol=1e-6)
 
 
 @pytest.mark.parametrize("distortion", [(-0.25, 0.05, 0.0, 0.0), (0.15, 0.0, 0.01, -0.005)])
@@ -30,7 +29,7 @@ def test_distortion_puts_points_where_opencv_does(scenes, generator, distortion)
         [view] = render_camera(gaussians, cameras, scenes.OPTIONS)
         assert view.rgb.shape == (120, 160, 3)
         y, x = np.mgrid[:120, :160] + 0.5
-        weight = view.rgb.sum(-1).double().numpy()
+        weight = view.rgb.sum(-1).astype(np.float64)
         found = np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
         pose, K = cameras.cam_from_world[0].numpy(), cameras.K[0].numpy()
         rvec = cv2.Rodrigues(pose[:3, :3])[0]
@@ -61,8 +60,8 @@ def test_the_filter_keeps_its_width_in_the_scene(scenes, generator):
     errors = {}
     for mode in ("train", "screen"):
         [view] = render_camera(run, large, scenes.OPTIONS, filter_scale=mode)
-        shrunk = torch.nn.functional.avg_pool2d(view.alpha[None, None], 4)[0, 0]
-        errors[mode] = float((shrunk - trained.alpha).abs().mean())
+        shrunk = view.alpha.reshape(48, 4, 64, 4).mean((1, 3))
+        errors[mode] = np.abs(shrunk - trained.alpha).mean()
     assert errors["train"] < 0.25 * errors["screen"]
 
 
