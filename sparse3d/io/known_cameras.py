@@ -144,15 +144,14 @@ def _find(path: Path) -> Path:
 
 
 def _llff_names(path: Path, images: ImageSet) -> list[str]:
-    """The photos that the rows belong to: those in `images/` beside the file if their number fits, else those given."""
+    """The photos that the rows belong to: all of their folder or of `images/` beside the file, whose number fits."""
     rows = len(load_rows(path))
-    beside = path.parent / "images"
-    if beside.is_dir():
-        names = sorted(p.name for p in beside.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
-        if len(names) == rows:
-            return names
-    with_skipped = sorted([*images.names, *(name for name, _ in images.skipped)])
-    return with_skipped if len(with_skipped) == rows else sorted(images.names)
+    for folder in (images.photos[0].path.parent, path.parent / "images"):
+        if folder.is_dir():
+            names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+            if len(names) == rows:
+                return names
+    return sorted(images.names)
 
 
 def _check_aspect(path: Path, name: str, given: tuple[int, int], photo: tuple[int, int]) -> None:
