@@ -148,10 +148,10 @@ def _check_header(path: Path) -> None:
             head = file.read(MAX_HEADER_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    end = head.find(b"end_header")
-    if not head.startswith(b"ply") or end < 0:
+    end = re.search(rb"\nend_header\r?\n", head)
+    if not head.startswith(b"ply") or end is None:
         raise InputError(f"{path}: is not a PLY file")
-    lines = [line.split() for line in head[:end].decode("ascii", errors="replace").splitlines()]
+    lines = [line.split() for line in head[: end.start()].decode("ascii", errors="replace").splitlines()]
     elements: list[list] = []
     for words in lines:
         if words[:1] == ["format"] and words[1:2] != ["binary_little_endian"]:
@@ -171,7 +171,7 @@ def _check_header(path: Path) -> None:
     if rows.get("vertex", 0) < 1:
         raise InputError(f"{path}: holds no Gaussians (no vertex element with rows)")
     needed = sum(count * size for _, count, size in elements)
-    available = path.stat().st_size - end
+    available = path.stat().st_size - end.end()
     if rows["vertex"] > MAX_GAUSSIANS or needed > available:
         raise InputError(
             f"{path}: its header promises {rows['vertex']} Gaussians in {needed} bytes but {available} follow; "
