@@ -137,4 +137,18 @@ int32_t s3d_backward(s3d_context* context, const s3d_gaussians* gaussians, const
   });
 }
 
+int32_t s3d_image_loss(s3d_context* context, s3d_loss* loss) {
+  return guarded([&] {
+    require(context && loss && loss->rendered && loss->target, "image_loss: an argument is missing");
+    require(loss->width > 0 && loss->height > 0 && loss->width <= kMaxPixels && loss->height <= kMaxPixels,
+            "image_loss: expected a width and a height of 1 to 32768 pixels");
+    require(loss->threads >= 1 && loss->threads <= kMaxThreads, "image_loss.threads: expected 1 to 256");
+    require(loss->dtype == S3D_FLOAT32 || loss->dtype == S3D_FLOAT64, "image_loss.dtype: unknown");
+    if (loss->dtype == S3D_FLOAT32)
+      s3d::image_loss(&context->float32, loss);
+    else
+      s3d::image_loss(&context->float64, loss);
+  });
+}
+
 }  // extern "C"

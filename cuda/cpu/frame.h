@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "loss_frame.h"
 #include "sparse3d/projection.h"
 
 namespace s3d {
@@ -88,6 +89,7 @@ struct Kernels {
   void (*raster_forward)(const Frame<Real>&, int tile, Real* scratch);
   void (*raster_backward)(const Frame<Real>&, int tile, Real* scratch);
   void (*gather_backward)(const Frame<Real>&, int64_t chunk);
+  LossBand<Real> loss_band;
 };
 
 // Planes of a tile: transmittance, residual, and a colour or gradient plane per channel; plus padding for overruns.

@@ -5,13 +5,14 @@ namespace s3d {
 namespace S3D_ISA {
 
 Kernels<float> float_kernels() {
-  return {project_chunk<float>, raster_forward_tile<float>, raster_backward_tile<float>, gather_backward_chunk<float>};
+  return {project_chunk<float>, raster_forward_tile<float>, raster_backward_tile<float>, gather_backward_chunk<float>,
+          loss_band<float>};
 }
 
 #ifdef S3D_WITH_DOUBLE
 Kernels<double> double_kernels() {
   return {project_chunk<double>, raster_forward_tile<double>, raster_backward_tile<double>,
-          gather_backward_chunk<double>};
+          gather_backward_chunk<double>, loss_band<double>};
 }
 #endif
 

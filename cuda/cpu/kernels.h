@@ -2,6 +2,7 @@
 #pragma once
 
 #include "frame.h"
+#include "loss_frame.h"
 
 namespace s3d {
 namespace S3D_ISA {
@@ -14,6 +15,8 @@ template <class Real>
 void raster_backward_tile(const Frame<Real>& frame, int tile, Real* scratch);
 template <class Real>
 void gather_backward_chunk(const Frame<Real>& frame, int64_t chunk);
+template <class Real>
+void loss_band(const LossFrame<Real>& frame, int begin, int end, Real* scratch);
 
 Kernels<float> float_kernels();
 Kernels<double> double_kernels();

@@ -10,17 +10,6 @@ namespace s3d {
 namespace {
 
 template <class Real>
-const Kernels<Real>& kernels();
-template <>
-const Kernels<float>& kernels<float>() {
-  return dispatch().float32;
-}
-template <>
-const Kernels<double>& kernels<double>() {
-  return dispatch().float64;
-}
-
-template <class Real>
 Pinhole<Real> pinhole(const s3d_view& view) {
   Pinhole<Real> camera;
   for (int i = 0; i < 3; ++i) {

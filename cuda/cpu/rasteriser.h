@@ -14,4 +14,8 @@ template <class Real>
 void rasterise_backward(Workspace<Real>* workspace, const s3d_gaussians& gaussians, const s3d_view& view,
                         const s3d_image& image, const s3d_image& image_gradients, s3d_gradients* gradients);
 
+// Fills the loss's sums and its gradient.
+template <class Real>
+void image_loss(Workspace<Real>* workspace, s3d_loss* loss);
+
 }  // namespace s3d

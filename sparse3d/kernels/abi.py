@@ -72,6 +72,23 @@ class Gradients(ctypes.Structure):
     )
 
 
+class Loss(ctypes.Structure):
+    _fields_ = (
+        ("width", _int),
+        ("height", _int),
+        ("dtype", _int),
+        ("threads", _int),
+        ("rendered", _pointer),
+        ("target", _pointer),
+        ("weights", _pointer),
+        ("gradient", _pointer),
+        ("ssim_weight", _double),
+        ("scale", _double),
+        ("l1_sum", _double),
+        ("ssim_sum", _double),
+    )
+
+
 def declare(library: ctypes.CDLL) -> None:
     """Give the library's functions their types."""
     struct = ctypes.POINTER
@@ -91,3 +108,4 @@ def declare(library: ctypes.CDLL) -> None:
         struct(Image),
         struct(Gradients),
     ]
+    library.s3d_image_loss.argtypes = [_pointer, struct(Loss)]

@@ -87,6 +87,19 @@ typedef struct s3d_gradients {
   int32_t reserved;
 } s3d_gradients;
 
+/* (1 - ssim_weight) * L1 + ssim_weight * (1 - SSIM) of one view, with an 11-tap Gaussian window of 1.5 pixels; the images
+ * continue as black. Where weights are w, the rendering is taken as target + w * (rendered - target). */
+typedef struct s3d_loss {
+  int32_t width, height, dtype, threads;
+  const void* rendered; /* (h, w, 3) */
+  const void* target;   /* (h, w, 3) */
+  const void* weights;  /* (h, w) in [0, 1], or NULL for ones */
+  void* gradient;       /* (h, w, 3) d (scale * loss sum) / d rendered, or NULL */
+  double ssim_weight, scale;
+  double l1_sum;   /* out: sum over pixels and channels of weight * |rendered - target| */
+  double ssim_sum; /* out: sum of weight * SSIM */
+} s3d_loss;
+
 S3D_API int32_t s3d_abi_version(void);
 /* Message of the last call that failed in this thread. */
 S3D_API const char* s3d_last_error(void);
@@ -103,6 +116,9 @@ S3D_API int32_t s3d_forward(s3d_context* context, const s3d_gaussians* gaussians
 /* `gaussians`, `view` and `image` as in the forward pass; `image_gradients` has the image's shapes. */
 S3D_API int32_t s3d_backward(s3d_context* context, const s3d_gaussians* gaussians, const s3d_view* view,
                              const s3d_image* image, const s3d_image* image_gradients, s3d_gradients* gradients);
+
+/* The context lends its memory only; it may hold a forward pass. */
+S3D_API int32_t s3d_image_loss(s3d_context* context, s3d_loss* loss);
 
 #ifdef __cplusplus
 }
