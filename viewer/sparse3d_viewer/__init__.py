@@ -1,0 +1,8 @@
+"""The page in the browser where a reconstruction is walked through: `serve` a run folder or `open_viewer` on data.
+
+It imports `sparse3d` and is never imported by it, save lazily by the command line.
+"""
+
+from sparse3d_viewer.app import ViewerHandle, open_viewer, serve
+
+__all__ = ["ViewerHandle", "open_viewer", "serve"]

@@ -1,0 +1,80 @@
+"""A run folder as the viewer wants it."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sparse3d.core.errors import InputError
+from sparse3d.core.reconstruction import Reconstruction
+from sparse3d.io.colmap import read_colmap
+from sparse3d.io.image_files import read_image
+from sparse3d.io.json_files import read_json_object
+from sparse3d.io.run_folder import RunFolder, read_reconstruction
+
+log = logging.getLogger(__name__)
+
+THUMBNAIL_PX = 320
+"""Longer side of the photos on the page: as wide as the panel; 24 of them are half a megabyte."""
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """What of a run folder goes onto the page.
+
+    Attributes:
+        title: the folder's own name, without those above it.
+        reconstruction: cameras and Gaussians.
+        thumbnails: by photo name; photos that the run kept no copy of are missing.
+        points: positions (n 3) and colours (n 3) of the sparse points; None where there are none.
+        metrics: from `metrics.json` and, first, `evaluation.json`; empty where neither is there.
+    """
+
+    title: str
+    reconstruction: Reconstruction
+    thumbnails: dict[str, NDArray[np.uint8]]
+    points: tuple[NDArray[np.float64], NDArray[np.uint8]] | None
+    metrics: dict[str, object]
+
+
+def load_run(path: Path) -> LoadedRun:
+    """Read a run folder. What is there only for convenience may be missing or damaged; the log tells.
+
+    Raises:
+        InputError: the folder holds no finished reconstruction.
+    """
+    reconstruction = read_reconstruction(path)
+    run = RunFolder.open(path)
+    thumbnails = {}
+    for name in reconstruction.cameras.names:
+        try:
+            thumbnails[name] = shrink(read_image(run.photo(name)))
+        except InputError as error:
+            log.warning("no small picture of %s: %s", name, error)
+    metrics: dict[str, object] = {}
+    for file in (run.evaluation, run.metrics):
+        if file.is_file():
+            metrics = {**read_json_object(file), **metrics}
+    return LoadedRun(run.root.resolve().name, reconstruction, thumbnails, _read_points(run), metrics)
+
+
+def shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy whose longer side has at most `THUMBNAIL_PX` pixels."""
+    image = Image.fromarray(picture)
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def _read_points(run: RunFolder) -> tuple[NDArray[np.float64], NDArray[np.uint8]] | None:
+    try:
+        _, points = read_colmap(run.colmap)
+    except InputError as error:
+        log.warning("no sparse points: %s", error)
+        return None
+    if len(points.points) == 0:
+        return None
+    colours = (255 * points.colours.clamp(0, 1)).round().byte().numpy()
+    return points.points.double().numpy(), colours
