@@ -143,7 +143,8 @@ def _check_given(model: Model, graph: MatchGraph) -> list[str]:
     errors = known_cameras.epipolar_errors(
         model.with_poses(np.where(held[:, None, None], model.cam_from_world, np.nan)), graph
     )
-    if len(errors) and np.median(errors) > known_cameras.GROSS_ERROR_PX:
+    allowed = known_cameras.GROSS_ERROR * float(np.max(model.long_side / np.array(graph.scales)))
+    if len(errors) and np.median(errors) > allowed:
         return [
             f"the given cameras do not fit the photos: matches miss their epipolar lines by {np.median(errors):.0f} "
             "pixels (median). Check their order, axes and image sizes, or leave them out"

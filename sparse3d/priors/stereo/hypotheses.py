@@ -19,7 +19,7 @@ SAME_FOCAL = 0.02
 """Hypotheses that end within this fraction of one another are the same answer."""
 
 CONFIRMATIONS = 2
-"""Starts that must end at the same answer, with all views placed, before the others are skipped."""
+"""Starts that must end at the same answer, with all connected views placed, before the others are skipped."""
 
 
 def solve_from_matches(model: Model, graph: MatchGraph, tracks: Tracks, config: CameraConfig, *, seed: int) -> Solution:
@@ -30,6 +30,7 @@ def solve_from_matches(model: Model, graph: MatchGraph, tracks: Tracks, config: 
     """
     best, best_key = Solution(model, _nothing(tracks), {}), (-1, -np.inf)
     answers: list[tuple[int, float]] = []
+    reachable = len(graph.components()[0])
     for start in _starts(model, config):
         solution = _solve_start(start, graph, tracks, config, seed=seed)
         placed = int(solution.model.placed.sum())
@@ -45,7 +46,7 @@ def solve_from_matches(model: Model, graph: MatchGraph, tracks: Tracks, config: 
         answers.append((placed, float(np.log(solution.model.focal).mean())))
         top = float(np.log(best.model.focal).mean())
         same = [a for a in answers if a[0] == best_key[0] and abs(a[1] - top) < SAME_FOCAL]
-        if best_key[0] == len(model.group) and len(same) >= CONFIRMATIONS:
+        if best_key[0] >= reachable and len(same) >= CONFIRMATIONS:
             break
     return best
 

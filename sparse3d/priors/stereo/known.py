@@ -13,8 +13,8 @@ from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.model import Model, normalise
 from sparse3d.priors.stereo.two_view import MatchGraph, sampson_px
 
-GROSS_ERROR_PX = 10.0
-"""Median epipolar error at the matching resolution from which given cameras are said not to fit the photos."""
+GROSS_ERROR = 0.01
+"""Median epipolar error over the photo's longer side from which given cameras are said not to fit the photos."""
 
 FOCAL_GRID = np.geomspace(0.4, 4.0, 60)
 """Ratios of the focal length to the longer side tried where poses are known and intrinsics are not; 4 % apart."""

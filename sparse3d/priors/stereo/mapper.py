@@ -2,9 +2,7 @@
 
 import contextlib
 import logging
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pycolmap
@@ -48,20 +46,20 @@ def map_incrementally(
         cam_from_world of the largest model; NaN for the views that are not in it, all NaN where nothing was found.
     """
     poses = np.full((len(model.group), 4, 4), np.nan)
-    with quiet_pycolmap(), tempfile.TemporaryDirectory(prefix="sparse3d-mapper-") as folder:
-        database_path = Path(folder) / "matches.db"
-        _write_database(database_path, model, graph)
+    # In memory: a database file would be flushed to disk at every commit, which dominates on a busy machine.
+    with quiet_pycolmap(), pycolmap.Database.open(":memory:") as database:
+        _fill_database(database, model, graph)
         for angle in INIT_ANGLES_DEG:
+            manager = pycolmap.ReconstructionManager()
             try:
-                found = pycolmap.incremental_mapping(
-                    database_path, folder, folder, options=_options(config, angle, seed)
-                )
+                pycolmap.IncrementalPipeline(_options(config, angle, seed), database, manager).run()
             except (RuntimeError, ValueError, IndexError) as error:
                 logger.debug("incremental mapping failed: %s", error)
                 continue
+            found = [manager.get(n) for n in range(manager.size())]
             if not found:
                 continue
-            best = max(found.values(), key=lambda r: (r.num_reg_images(), r.num_points3D()))
+            best = max(found, key=lambda r: (r.num_reg_images(), r.num_points3D()))
             for image in best.images.values():
                 if image.has_pose:
                     poses[image.image_id - 1] = np.eye(4)
@@ -106,24 +104,23 @@ def colmap_camera(model: Model, view: int, camera_id: int) -> pycolmap.Camera:
     return camera
 
 
-def _write_database(path: Path, model: Model, graph: MatchGraph) -> None:
-    with pycolmap.Database.open(path) as database:
-        for view in range(len(model.group)):
-            number = view + 1
-            camera = colmap_camera(model, view, number)
-            database.write_camera(camera, use_camera_id=True)
-            rig = pycolmap.Rig(rig_id=number)
-            rig.add_ref_sensor(camera.sensor_id)
-            database.write_rig(rig, use_rig_id=True)
-            image = pycolmap.Image(name=f"{view:04d}", camera_id=number, image_id=number)
-            frame = pycolmap.Frame(frame_id=number, rig_id=number)
-            frame.add_data_id(image.data_id)
-            database.write_frame(frame, use_frame_id=True)
-            image.frame_id = number
-            database.write_image(image, use_image_id=True)
-            database.write_keypoints(number, graph.pixels[view].astype(np.float32))
-        for pair in graph.pairs:
-            _write_pair(database, pair)
+def _fill_database(database: pycolmap.Database, model: Model, graph: MatchGraph) -> None:
+    for view in range(len(model.group)):
+        number = view + 1
+        camera = colmap_camera(model, view, number)
+        database.write_camera(camera, use_camera_id=True)
+        rig = pycolmap.Rig(rig_id=number)
+        rig.add_ref_sensor(camera.sensor_id)
+        database.write_rig(rig, use_rig_id=True)
+        image = pycolmap.Image(name=f"{view:04d}", camera_id=number, image_id=number)
+        frame = pycolmap.Frame(frame_id=number, rig_id=number)
+        frame.add_data_id(image.data_id)
+        database.write_frame(frame, use_frame_id=True)
+        image.frame_id = number
+        database.write_image(image, use_image_id=True)
+        database.write_keypoints(number, graph.pixels[view].astype(np.float32))
+    for pair in graph.pairs:
+        _write_pair(database, pair)
 
 
 def _write_pair(database: pycolmap.Database, pair: Pair) -> None:
