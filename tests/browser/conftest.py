@@ -87,7 +87,7 @@ def known_scene() -> Callable[[float], Reconstruction]:
             means=scale * means,
             quats_wxyz=torch.tensor([1.0, 0, 0, 0]).repeat(n, 1),
             log_scales=torch.full((n, 3), 0.03 * scale).log(),
-            logit_opacities=torch.full((n,), 0.9).logit(),
+            logit_opacities=torch.full((n,), 0.8).logit(),
             sh=colour_to_sh0(colours),
             confidence=torch.ones(n),
             observations=torch.full((n,), 2),
