@@ -83,14 +83,30 @@ def write_colmap(folder: Path, cameras: Cameras, points: SparsePoints, *, binary
         temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
         try:
             (model.write_binary if binary else model.write_text)(temporary)
+            _check_complete(temporary, model)
             for stale in (p for p in folder.iterdir() if p.suffix in (".bin", ".txt")):
                 stale.unlink()
             for file in temporary.iterdir():
                 file.replace(folder / file.name)
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{folder}: cannot write the COLMAP model: is the disk full? ({error})") from error
+        except (RuntimeError, ValueError, IndexError, MemoryError) as error:
+            raise InputError(
+                f"{folder}: the COLMAP model did not arrive there whole: free some space, or choose another place with "
+                f"--out ({error})"
+            ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_complete(written: Path, model: pycolmap.Reconstruction) -> None:
+    """Read a model back and compare what it holds: on a full disk pycolmap writes half of it and says nothing.
+
+    Raises:
+        ValueError: something is missing.
+    """
+    copy = pycolmap.Reconstruction(written)
+    wanted, found = ((m.num_images(), m.num_points3D(), m.compute_num_observations()) for m in (model, copy))
+    if wanted != found:
+        raise ValueError(f"images, points, observations: {found} arrived of {wanted}")
 
 
 def _open_model(folder: Path) -> pycolmap.Reconstruction:
