@@ -118,7 +118,8 @@ def thumbnail(image: Image.Image) -> UInt8[ndarray, "h w 3"]:
     Raises:
         OSError: truncated or damaged data.
     """
-    image.draft(None, (CHECK_SIDE, CHECK_SIDE))
+    if image.format in ("JPEG", "MPO"):  # other plugins would hand out an embedded preview and leave the picture unread
+        image.draft(None, (CHECK_SIDE, CHECK_SIDE))
     image.load()
     if image.mode.startswith("I") or image.mode == "F":
         small = Image.fromarray(to_rgb(image))

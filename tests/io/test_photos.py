@@ -202,6 +202,18 @@ def test_heic_without_its_library_says_what_to_install(tmp_path: Path, monkeypat
         load_photos(tmp_path)
 
 
+def test_heic_is_read_upright(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    for seed in range(2):
+        stored = Image.fromarray(px.turn_upright(picture(seed, (96, 64)), 8))
+        stored.save(tmp_path / f"{seed}.heic", exif=exif({FOCAL_35MM: 28}, orientation=6).tobytes(), quality=95)
+    images = load_photos(tmp_path)
+    assert images.sizes == ((96, 64),) * 2
+    assert np.abs(images.read_pixels(images.photos[0]).astype(int) - picture(0, (96, 64))).mean() < 5
+    assert images.photos[0].focal_px == pytest.approx(28 / math.hypot(36, 24) * math.hypot(96, 64))
+
+
 def test_a_photo_that_changes_afterwards_is_reported(tmp_path: Path) -> None:
     save(tmp_path, "a.png", 0)
     save(tmp_path, "b.png", 1)
