@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import scipy.sparse as sparse
 from jaxtyping import Bool, Float32
 
 COARSEST_SIDE = 24
@@ -27,7 +26,8 @@ def complete(
     """Weighted least squares: stay near the data where it has weight, vary little where the image does.
 
     Minimises `sum w (u - data)^2 + smoothness * sum bond (u_i - u_j)^2` over neighbouring pixels by conjugate
-    gradients, from coarse to fine. (Farbman et al. 2008, with colour bonds.)
+    gradients, from coarse to fine. (Farbman et al. 2008, with colour bonds.) Planes are affine in inverse depth and
+    affine functions are harmonic, so that a wall known around a gap is continued exactly.
 
     Args:
         inverse: data, any value where `weight` is 0.
@@ -37,20 +37,30 @@ def complete(
     """
     if not (weight > 0).any():
         return np.zeros_like(inverse)
-    height, width = inverse.shape
-    if min(height, width) // 2 >= COARSEST_SIDE:
-        size = (width // 2, height // 2)
-        small_weight = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-        small_data = cv2.resize(inverse * weight, size, interpolation=cv2.INTER_AREA) / np.maximum(small_weight, 1e-12)
-        small_colour = cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
-        coarse = complete(small_data, small_weight, small_colour, smoothness)
-        start = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-        start = np.where(weight > 0, (start + weight * 10 * inverse) / (1 + weight * 10), start)
-        steps = ITERATIONS
-    else:
-        start = np.full_like(inverse, float((inverse * weight).sum() / weight.sum()))
-        steps = ITERATIONS * 10
-    return _solve(inverse, weight, colour, smoothness, start, steps)
+    return _minimise(inverse, weight, colour, smoothness)
+
+
+def _minimise(
+    data: Float32[np.ndarray, "h w"],
+    weight: Float32[np.ndarray, "h w"],
+    colour: Float32[np.ndarray, "h w 3"],
+    smoothness: float,
+) -> Float32[np.ndarray, "h w"]:
+    """The least-squares solution from coarse to fine, each level started from the coarser one."""
+    height, width = data.shape
+    if min(height, width) // 2 < COARSEST_SIDE:
+        start = np.full_like(data, float((data * weight).sum() / max(float(weight.sum()), 1e-12)))
+        return _solve(data, weight, colour, smoothness, start, ITERATIONS * 10)
+    size = (width // 2, height // 2)
+
+    def shrink(a: np.ndarray) -> np.ndarray:
+        return cv2.resize(a, size, interpolation=cv2.INTER_AREA)
+
+    small_weight = shrink(weight)
+    small_data = shrink(data * weight) / np.maximum(small_weight, 1e-12)
+    coarse = _minimise(small_data, 4 * small_weight, shrink(colour), smoothness)
+    start = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    return _solve(data, weight, colour, smoothness, start, ITERATIONS)
 
 
 def _bonds(colour: Float32[np.ndarray, "h w 3"], axis: int) -> Float32[np.ndarray, "h2 w2"]:
@@ -68,40 +78,41 @@ def _solve(
     steps: int,
 ) -> Float32[np.ndarray, "h w"]:
     """Jacobi-preconditioned conjugate gradients on one level."""
-    height, width = data.shape
-    count = height * width
-    right = np.zeros((height, width), np.float32)
-    down = np.zeros((height, width), np.float32)
+    right = np.zeros_like(data)
+    down = np.zeros_like(data)
     right[:, :-1] = smoothness * _bonds(colour, 1)
     down[:-1] = smoothness * _bonds(colour, 0)
     diagonal = weight + right + down
     diagonal[:, 1:] += right[:, :-1]
     diagonal[1:] += down[:-1]
-    r, d = right.ravel(), down.ravel()
-    matrix = sparse.diags(
-        [diagonal.ravel(), -r[:-1], -r[:-1], -d[:-width], -d[:-width]],
-        offsets=[0, 1, -1, width, -width],
-        shape=(count, count),
-        format="csr",
-    )
-    inverse_diagonal = 1 / np.maximum(diagonal.ravel(), 1e-12)
-    x = start.ravel().astype(np.float32)
-    residual = (weight * data).ravel() - matrix @ x
+    target = weight * data
+    inverse_diagonal = 1 / np.maximum(diagonal, 1e-12)
+
+    def apply(x: np.ndarray) -> np.ndarray:
+        y = diagonal * x
+        y[:, :-1] -= right[:, :-1] * x[:, 1:]
+        y[:, 1:] -= right[:, :-1] * x[:, :-1]
+        y[:-1] -= down[:-1] * x[1:]
+        y[1:] -= down[:-1] * x[:-1]
+        return y
+
+    x = start.astype(np.float32)
+    residual = target - apply(x)
     z = inverse_diagonal * residual
     direction = z.copy()
-    rho = float(residual @ z)
+    rho = float(np.vdot(residual, z))
     for _ in range(steps):
-        if rho < 1e-20:
+        if rho <= 0:
             break
-        pushed = matrix @ direction
-        alpha = np.float32(rho / max(float(direction @ pushed), 1e-30))
+        pushed = apply(direction)
+        alpha = np.float32(rho / max(float(np.vdot(direction, pushed)), 1e-30))
         x += alpha * direction
         residual -= alpha * pushed
         z = inverse_diagonal * residual
-        rho_next = float(residual @ z)
+        rho_next = float(np.vdot(residual, z))
         direction = z + np.float32(rho_next / rho) * direction
         rho = rho_next
-    return x.reshape(height, width).astype(np.float32)
+    return x
 
 
 def depth_edges(inverse: Float32[np.ndarray, "h w"], relative: float) -> Bool[np.ndarray, "h w"]:

@@ -9,7 +9,7 @@ completes what no second view confirms.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from sparse3d.core.distortion import undistort_image, undistort_mask, undistorte
 from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior, SparsePoints, ViewDepth
 from sparse3d.core.images import ImageSet
 from sparse3d.priors.stereo.completion import complete, remove_speckles, sharpen_edges
-from sparse3d.priors.stereo.consistency import Agreement, AgreementConfig, agreement, confidence_of
+from sparse3d.priors.stereo.consistency import Agreement, AgreementConfig, agreement, compare, confidence_of
 from sparse3d.priors.stereo.plane_sweep import COST_LEVELS, PosedImage, WindowMatcher, sweep
 from sparse3d.priors.stereo.sgm import aggregate, best_hypothesis
 from sparse3d.priors.stereo.view_selection import (
@@ -243,16 +243,38 @@ def _reconcile(
 
     def finish(i: int) -> Surface:
         found = agreement(i, views, inverses, photometric, config.agreement)
-        return _finish(views[i], matches[i], found, spans[i], len(views), config)
+        return _finish(views[i], matches[i], found, spans[i], config)
 
-    return run(finish)
+    surfaces = run(finish)
+
+    def carve(i: int) -> Surface:
+        return _carve(i, views, surfaces, config)
+
+    return run(carve)
 
 
-def _finish(
-    view: PosedImage, match: Match, found: Agreement, span: DepthRange, views: int, config: DepthConfig
-) -> Surface:
+CARVING_STEPS = 4
+"""Moves of a filled-in pixel back to what another view saw: each lands it elsewhere in that view; few pixels need more."""
+
+
+def _carve(index: int, views: Sequence[PosedImage], surfaces: Sequence[Surface], config: DepthConfig) -> Surface:
+    """Push filled-in depth that hangs in space which another view saw through back to the surface seen there."""
+    surface = surfaces[index]
+    inverse = surface.inverse.copy()
+    filled_in = surface.support == 0
+    for _ in range(CARVING_STEPS):
+        for other, rival in enumerate(surfaces):
+            if other != index:
+                observed = np.where(rival.support > 0, rival.inverse, 0).astype(np.float32)
+                found = compare(views[index], inverse, views[other], observed, rival.confidence, config.agreement)
+                blocked = filled_in & found.in_front & (found.confidence >= CONFIRMED) & (found.inverse_depth > 0)
+                inverse = np.where(blocked, np.minimum(inverse, found.inverse_depth), inverse)
+    return replace(surface, inverse=inverse.astype(np.float32))
+
+
+def _finish(view: PosedImage, match: Match, found: Agreement, span: DepthRange, config: DepthConfig) -> Surface:
     """Confidence, clean-up and completion of one view."""
-    confidence = confidence_of(match.cost, match.uniqueness, found, views) * view.mask
+    confidence = confidence_of(match.cost, match.uniqueness, found) * view.mask
     inverse = np.where(found.support > 0, found.mean_inverse, match.inverse).astype(np.float32)
     confirmed = (found.support > 0) & (confidence >= CONFIRMED)
     steps = inverse / max(0.01 * float(np.median(inverse[view.mask])) if view.mask.any() else 1, 1e-12)
