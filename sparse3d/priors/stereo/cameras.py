@@ -11,7 +11,7 @@ from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.core.geometry_prior import CameraPrior
 from sparse3d.core.images import ImageSet
-from sparse3d.priors.stereo import hypotheses, registration, world_frame
+from sparse3d.priors.stereo import assembly, hypotheses, registration, world_frame
 from sparse3d.priors.stereo import known as known_cameras
 from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.features import resolve_features
@@ -103,7 +103,7 @@ def _complete(model: Model, graph: MatchGraph, tracks: Tracks, config: CameraCon
     given = model.placed
     model = known_cameras.search_focal(model, graph, config)
     solution = registration.refine(model, tracks, config)
-    solution = registration.add_missing(solution, tracks, config, seed=seed)
+    solution = assembly.add_missing(solution, graph, tracks, config, seed=seed)
     if not solution.model.placed.all():
         solution = _bridge(solution, graph, tracks, config, seed=seed)
     if config.free_known_poses:

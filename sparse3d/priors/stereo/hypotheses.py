@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from sparse3d.priors.stereo import bundle, registration
+from sparse3d.priors.stereo import assembly, bundle, registration
 from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.mapper import map_incrementally
 from sparse3d.priors.stereo.model import Model, residuals_px
@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 SAME_FOCAL = 0.02
 """Hypotheses that end within this fraction of one another are the same answer."""
+
+GOOD_SHARE = 0.9
+"""Share of the matches' observations that a scene must explain to be taken without a competitor."""
 
 CONFIRMATIONS = 2
 """Starts that must end at the same answer, with all connected views placed, before the others are skipped."""
@@ -68,13 +71,24 @@ def _starts(model: Model, config: CameraConfig) -> list[Model]:
 
 
 def _solve_start(start: Model, graph: MatchGraph, tracks: Tracks, config: CameraConfig, *, seed: int) -> Solution:
-    model = start.with_poses(map_incrementally(start, graph, config, seed=seed))
-    if model.placed.sum() < 2:
-        model = registration.start_from_pair(start, graph, config, seed=seed)
-    if model.placed.sum() < 2:
-        return Solution(start, _nothing(tracks), {})
-    solution = registration.refine(model, tracks, config)
-    return registration.add_missing(solution, tracks, config, seed=seed)
+    """The mapper's answer; where it leaves views or matches unexplained, our own assembly competes with it."""
+    best, best_key = Solution(start, _nothing(tracks), {}), (-1, -np.inf)
+    mapped = start.with_poses(map_incrementally(start, graph, config, seed=seed))
+    if mapped.placed.sum() >= 2:
+        solution = registration.refine(mapped, tracks, config)
+        best = assembly.add_missing(solution, graph, tracks, config, seed=seed)
+        best_key = (int(best.model.placed.sum()), -explained_cost(best, tracks, config))
+        share = best.structure.inlier.mean() if len(tracks.views) else 0.0
+        if best_key[0] >= len(graph.components()[0]) and share >= GOOD_SHARE:
+            return best
+    for pair_start in registration.start_from_pairs(start, graph, config, seed=seed):
+        solution = registration.refine(pair_start, tracks, config, hold_focal=True)
+        solution = assembly.add_missing(solution, graph, tracks, config, seed=seed, hold_focal=True)
+        solution = registration.refine(solution.model, tracks, config)
+        key = (int(solution.model.placed.sum()), -explained_cost(solution, tracks, config))
+        if key > best_key:
+            best, best_key = solution, key
+    return best
 
 
 def _nothing(tracks: Tracks) -> registration.Structure:

@@ -18,6 +18,9 @@ from sparse3d.priors.stereo.two_view import MatchGraph, Pair
 LOOSE_SIGMAS = 12.0
 """Tolerance before the first bundle adjustment, when poses and focal length are still rough."""
 
+PAIRS_TRIED, PAIRS_STARTED = 6, 2
+"""Pairs with the most matches that are triangulated, and how many of them a scene is begun from."""
+
 ROUGH_ITERATIONS = 10
 """Steps of the first adjustments, whose inliers still change."""
 
@@ -96,38 +99,10 @@ def _unsupported(model: Model, tracks: Tracks, structure: Structure, config: Cam
     return model.placed & model.pose_free & (counts < config.min_pose_inliers)
 
 
-def add_missing(solution: Solution, tracks: Tracks, config: CameraConfig, *, seed: int) -> Solution:
-    """Place the missing views by PnP, the best supported first, refining after each."""
-    given_up: set[int] = set()
-    while True:
-        model, structure = solution.model, solution.structure
-        support = _support(model, tracks, structure)
-        candidates = [
-            v for v in np.argsort(-support, kind="stable")
-            if not model.placed[v] and v not in given_up and support[v] >= config.min_pose_inliers
-        ]  # fmt: skip
-        if not candidates:
-            return solution
-        view = int(candidates[0])
-        pose = _pnp(model, tracks, structure, view, config, seed=seed)
-        given_up.add(view)
-        if pose is None:
-            continue
-        poses = model.cam_from_world.copy()
-        poses[view] = pose
-        tried = refine(model.with_poses(poses), tracks, config)
-        if tried.model.placed.sum() > model.placed.sum():
-            solution = tried
-
-
-def _support(model: Model, tracks: Tracks, structure: Structure) -> ndarray:
-    """Triangulated points that each view observes."""
-    return np.bincount(tracks.views[np.isfinite(structure.points[tracks.points, 0])], minlength=len(model.group))
-
-
-def _pnp(
+def place_by_points(
     model: Model, tracks: Tracks, structure: Structure, view: int, config: CameraConfig, *, seed: int
 ) -> Float[ndarray, "4 4"] | None:
+    """A pose for `view` from the triangulated points that it sees (PnP), or None where too few agree."""
     seen = (tracks.views == view) & np.isfinite(structure.points[tracks.points, 0])
     rays = normalise(model, tracks.views[seen], tracks.pixels[seen])
     camera, pixels = _pinhole(model, view, rays)
@@ -153,19 +128,10 @@ def _pinhole(model: Model, view: int, rays: Float[ndarray, "n 2"]) -> tuple[pyco
     return camera, rays * model.focal[view] + model.centre[view]
 
 
-def start_from_pair(model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int) -> Model:
-    """Place the two views of the pair that gives the most triangulated points; the model unchanged if none does."""
-    best, best_count = model, 0
-    for pair in sorted(graph.pairs, key=lambda p: -len(p.matches))[:6]:
-        placed = _place_pair(model, graph, pair, config, seed=seed)
-        if placed is not None and placed[1] > best_count:
-            best, best_count = placed
-    return best if best_count >= config.min_pose_inliers else model
-
-
-def _place_pair(
+def relative_pose(
     model: Model, graph: MatchGraph, pair: Pair, config: CameraConfig, *, seed: int
-) -> tuple[Model, int] | None:
+) -> Float[ndarray, "4 4"] | None:
+    """Pose of the pair's second camera from its first, translation of length one; None where none fits."""
     sides = []
     for view, column in ((pair.i, 0), (pair.j, 1)):
         pixels = graph.pixels[view][pair.matches[:, column]]
@@ -178,10 +144,33 @@ def _place_pair(
         found = pycolmap.estimate_essential_matrix(sides[0][1], sides[1][1], sides[0][0], sides[1][0], options)
     if not found or found.get("cam2_from_cam1") is None:
         return None
+    pose = np.eye(4)
+    pose[:3] = found["cam2_from_cam1"].matrix()
+    length = float(np.linalg.norm(pose[:3, 3]))
+    if not np.isfinite(pose).all() or length == 0:
+        return None
+    pose[:3, 3] /= length
+    return pose
+
+
+def start_from_pairs(model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int) -> list[Model]:
+    """The model with two views placed, one for each of the pairs that give the most triangulated points, best first."""
+    found = []
+    for pair in sorted(graph.pairs, key=lambda p: -len(p.matches))[:PAIRS_TRIED]:
+        placed = _place_pair(model, graph, pair, config, seed=seed)
+        if placed is not None and placed[1] >= config.min_pose_inliers:
+            found.append(placed)
+    return [start for start, _ in sorted(found, key=lambda f: -f[1])[:PAIRS_STARTED]]
+
+
+def _place_pair(
+    model: Model, graph: MatchGraph, pair: Pair, config: CameraConfig, *, seed: int
+) -> tuple[Model, int] | None:
+    second_from_first = relative_pose(model, graph, pair, config, seed=seed)
+    if second_from_first is None:
+        return None
     poses = np.full_like(model.cam_from_world, np.nan)
-    poses[pair.i] = np.eye(4)
-    poses[pair.j] = np.eye(4)
-    poses[pair.j][:3] = found["cam2_from_cam1"].matrix()
+    poses[pair.i], poses[pair.j] = np.eye(4), second_from_first
     placed = replace(model, cam_from_world=poses)
     count = len(pair.matches)
     both = Tracks(
