@@ -66,8 +66,8 @@ struct Footprint {
   }
 };
 
-// Private place of one splat in one tile: what a tile sums up for a splat is written there and gathered per splat later,
-// without atomics and in an order that does not depend on the threads.
+// Private place of one splat in one tile: what a tile sums up for a splat is written there and gathered per splat
+// later, without atomics and in an order that does not depend on the threads.
 template <class Real>
 S3D_HD size_t instance_slot(const Frame<Real>& frame, uint32_t index, int tile) {
   const Record<Real>& r = frame.records[index];

@@ -16,7 +16,8 @@ constexpr int kTilePadding = 8;
 constexpr int kTileStride = kTile + kTilePadding;
 constexpr int kPlane = kTile * kTileStride;
 constexpr int kLanes = 8;
-// Gaussians per unit of work. Sums over the cameras' gradients are kept per chunk, so they do not depend on the threads.
+// Gaussians per unit of work. Sums over the cameras' gradients are kept per chunk, so they do not depend on the
+// threads.
 constexpr int kChunk = 1024;
 // Gradient sums of the cameras: rotation (9), translation (3), fx, fy, cx, cy, camera centre (3).
 constexpr int kCameraSums = 19;
@@ -29,9 +30,9 @@ struct Record {
   Real x, y;
   Real a, b, c;  // conic times -log2(e) / 2, twice that for the mixed term
   Real log2_opacity;
-  Real channels[4];         // red, green, blue, z-depth
-  Real extent_x, extent_y;  // half-extents of the footprint in pixels
-  Real top_dx;              // x - centre where the footprint reaches its largest y
+  Real channels[4];                             // red, green, blue, z-depth
+  Real extent_x, extent_y;                      // half-extents of the footprint in pixels
+  Real top_dx;                                  // x - centre where the footprint reaches its largest y
   uint16_t tile_x0, tile_y0, tile_x1, tile_y1;  // half-open range of tiles; empty when not drawn
   uint32_t slot;                                // of its first tile instance, counted within its chunk
 };
@@ -68,14 +69,14 @@ struct Frame {
 
   // Tiles
   int tiles_x, tiles_y;
-  const uint32_t* instances;    // splats by tile, front to back
-  const uint32_t* tile_begin;   // (tiles + 1)
-  uint32_t* tile_end_used;      // (tiles): where every pixel was opaque
-  Real* statistics_slots;       // (instances, 2)
+  const uint32_t* instances;   // splats by tile, front to back
+  const uint32_t* tile_begin;  // (tiles + 1)
+  uint32_t* tile_end_used;     // (tiles): where every pixel was opaque
+  Real* statistics_slots;      // (instances, 2)
 
   // Backward
   const Real *g_rgb, *g_alpha, *g_depth, *g_values;
-  Real* slots;      // (instances, slot_stride): moments, then channel sums
+  Real* slots;  // (instances, slot_stride): moments, then channel sums
   int slot_stride;
   Real *g_means, *g_quats, *g_scales, *g_opacities, *g_sh, *g_features, *g_centres;
   bool accumulate;

@@ -114,10 +114,14 @@ Vec3<V<Real>> colour_backward(const Frame<Real>& frame, LaneRange lanes, Vec3<V<
   const Vec3<V<Real>> centre{frame.camera_centre[0], frame.camera_centre[1], frame.camera_centre[2]};
   const auto direction = view_direction(mean, centre);
   switch (frame.sh_coefficients) {
-    case 1: return sh_backward<1>(frame, lanes, direction, g_colour);
-    case 4: return sh_backward<4>(frame, lanes, direction, g_colour);
-    case 9: return sh_backward<9>(frame, lanes, direction, g_colour);
-    default: return sh_backward<16>(frame, lanes, direction, g_colour);
+    case 1:
+      return sh_backward<1>(frame, lanes, direction, g_colour);
+    case 4:
+      return sh_backward<4>(frame, lanes, direction, g_colour);
+    case 9:
+      return sh_backward<9>(frame, lanes, direction, g_colour);
+    default:
+      return sh_backward<16>(frame, lanes, direction, g_colour);
   }
 }
 
@@ -125,10 +129,11 @@ template <class Real>
 void mask_gradient(Mask<Real, kLanes> keep, SplatGradient<Real>* g) {
   const auto apply = [keep](V<Real>& x) { x = select(keep, x, V<Real>(Real(0))); };
   auto& o = g->geometry;
-  for (V<Real>* x : {&o.mean.x, &o.mean.y, &o.mean.z, &o.scale.x, &o.scale.y, &o.scale.z, &o.quat.w, &o.quat.x,
-                     &o.quat.y, &o.quat.z, &o.fx, &o.fy, &o.cx, &o.cy, &o.translation.x, &o.translation.y,
-                     &o.translation.z, &g->opacity, &g->centre_x, &g->centre_y, &g->view_mean.x, &g->view_mean.y,
-                     &g->view_mean.z})
+  for (V<Real>* x :
+       {&o.mean.x,        &o.mean.y,        &o.mean.z,        &o.scale.x,  &o.scale.y,   &o.scale.z,   &o.quat.w,
+        &o.quat.x,        &o.quat.y,        &o.quat.z,        &o.fx,       &o.fy,        &o.cx,        &o.cy,
+        &o.translation.x, &o.translation.y, &o.translation.z, &g->opacity, &g->centre_x, &g->centre_y, &g->view_mean.x,
+        &g->view_mean.y,  &g->view_mean.z})
     apply(*x);
   for (auto& r : o.rotation.m)
     for (auto& x : r) apply(x);
@@ -173,8 +178,8 @@ void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums* camera)
   Vec upstream(Real(0));
   for (int k = 0; k < kMoments + own; ++k) upstream = upstream + sums[k];
   for (int c = 0; c < frame.features; ++c)
-    scatter(frame.g_features, frame.features, c, lanes, select(drawn, gather(slots, stride, first_feature + c, local), zero),
-            frame.accumulate);
+    scatter(frame.g_features, frame.features, c, lanes,
+            select(drawn, gather(slots, stride, first_feature + c, local), zero), frame.accumulate);
 
   constexpr int kRecordReals = sizeof(Record<Real>) / sizeof(Real);
   const Real* shown = reinterpret_cast<const Real*>(frame.records) + offsetof(Record<Real>, channels) / sizeof(Real);

@@ -132,10 +132,9 @@ class Band {
   S3D_HD V<Real> blur_column(Real* ring, int map, int centre, int i) const {
     V<Real> sum = V<Real>(Real(kWindowTaps[kHalfWindow])) * V<Real>::load(ring_row(ring, map, centre) + i);
     for (int k = 1; k <= kHalfWindow; ++k)
-      sum = multiply_add(V<Real>(Real(kWindowTaps[kHalfWindow + k])),
-                         V<Real>::load(ring_row(ring, map, centre - k) + i) +
-                             V<Real>::load(ring_row(ring, map, centre + k) + i),
-                         sum);
+      sum = multiply_add(
+          V<Real>(Real(kWindowTaps[kHalfWindow + k])),
+          V<Real>::load(ring_row(ring, map, centre - k) + i) + V<Real>::load(ring_row(ring, map, centre + k) + i), sum);
     return sum;
   }
 

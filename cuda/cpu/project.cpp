@@ -30,10 +30,14 @@ void colour_of(const Frame<Real>& frame, LaneRange lanes, Vec3<V<Real>> mean, V<
   const Vec3<V<Real>> centre{frame.camera_centre[0], frame.camera_centre[1], frame.camera_centre[2]};
   const auto direction = view_direction(mean, centre).unit;
   switch (frame.sh_coefficients) {
-    case 1: return sh_colour<1>(frame.sh, lanes, direction, colour);
-    case 4: return sh_colour<4>(frame.sh, lanes, direction, colour);
-    case 9: return sh_colour<9>(frame.sh, lanes, direction, colour);
-    default: return sh_colour<16>(frame.sh, lanes, direction, colour);
+    case 1:
+      return sh_colour<1>(frame.sh, lanes, direction, colour);
+    case 4:
+      return sh_colour<4>(frame.sh, lanes, direction, colour);
+    case 9:
+      return sh_colour<9>(frame.sh, lanes, direction, colour);
+    default:
+      return sh_colour<16>(frame.sh, lanes, direction, colour);
   }
 }
 
@@ -100,9 +104,12 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
   const Vec extent_x = square_root(spread * p.cov_xx), extent_y = square_root(spread * p.cov_yy);
   const Vec scale_conic(Real(-0.5 * kLog2E)), two(Real(2));
 
-  const Lanes8<Real> lx(x), ly(y), ea(scale_conic * conic_a), eb(two * scale_conic * conic_b), ec(scale_conic * conic_c);
-  const Lanes8<Real> lo(log2_opacity), z(p.point_cam.z), ex(extent_x), ey(extent_y), top(extent_y * p.cov_xy / p.cov_yy);
-  const Lanes8<Real> red(maximum(channels[0], zero)), green(maximum(channels[1], zero)), blue(maximum(channels[2], zero));
+  const Lanes8<Real> lx(x), ly(y), ea(scale_conic * conic_a), eb(two * scale_conic * conic_b),
+      ec(scale_conic * conic_c);
+  const Lanes8<Real> lo(log2_opacity), z(p.point_cam.z), ex(extent_x), ey(extent_y),
+      top(extent_y * p.cov_xy / p.cov_yy);
+  const Lanes8<Real> red(maximum(channels[0], zero)), green(maximum(channels[1], zero)),
+      blue(maximum(channels[2], zero));
   for (int i = 0; i < lanes.active; ++i) {
     const int64_t index = lanes.first + i;
     Record<Real>& r = frame.records[index];
@@ -110,8 +117,10 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
     const bool seen = drawn.v[i] && tile_range(lx.v[i], ex.v[i], int(frame.camera.width), &box.x0, &box.x1) &&
                       tile_range(ly.v[i], ey.v[i], int(frame.camera.height), &box.y0, &box.y1);
     if (!seen) box = TileBox{0, 0, 0, 0};
-    r = Record<Real>{lx.v[i], ly.v[i], ea.v[i], eb.v[i], ec.v[i], lo.v[i], {red.v[i], green.v[i], blue.v[i], z.v[i]},
-                     ex.v[i], ey.v[i], top.v[i], box.x0, box.y0, box.x1, box.y1, cursor->instances};
+    r = Record<Real>{
+        lx.v[i],          ly.v[i], ea.v[i],  eb.v[i], ec.v[i], lo.v[i], {red.v[i], green.v[i], blue.v[i], z.v[i]},
+        ex.v[i],          ey.v[i], top.v[i], box.x0,  box.y0,  box.x1,  box.y1,
+        cursor->instances};
     frame.boxes[index] = box;
     if (frame.radii) frame.radii[index] = seen ? (ex.v[i] > ey.v[i] ? ex.v[i] : ey.v[i]) : Real(0);
     if (!seen) continue;

@@ -119,8 +119,8 @@ void camera_gradient(const Workspace<Real>& w, const s3d_view& view, s3d_gradien
 }  // namespace
 
 template <class Real>
-void rasterise_forward(Workspace<Real>* w, const s3d_gaussians& gaussians, const s3d_view& view,
-                       const s3d_image& image, const s3d_statistics* statistics) {
+void rasterise_forward(Workspace<Real>* w, const s3d_gaussians& gaussians, const s3d_view& view, const s3d_image& image,
+                       const s3d_statistics* statistics) {
   w->has_forward = false;
   Frame<Real>& f = w->frame;
   Bins& bins = w->bins;

@@ -78,7 +78,9 @@ class _ImageLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rendered, target, weights, ssim_weight, threads):
         total = 3.0 * (rendered[..., 0].numel() if weights is None else max(float(weights.sum()), 1.0 / 3.0))
-        gradient = torch.empty_like(rendered, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
+        gradient = (
+            torch.empty_like(rendered, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
+        )
         sums = loss_sums(
             rendered, target, weights, ssim_weight=ssim_weight, scale=1.0 / total, threads=threads, gradient=gradient
         )

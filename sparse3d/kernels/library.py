@@ -16,7 +16,7 @@ _SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _FILE_NAME = f"libsparse3d_cpu{_SUFFIX}"
 
 
-class KernelUnavailable(RuntimeError):  # noqa: N818
+class KernelUnavailable(RuntimeError):
     """The compiled kernels cannot be used here; the message says why and what to do."""
 
 

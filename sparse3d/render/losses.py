@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -34,8 +33,8 @@ def l1_ssim_loss(
         rendered: what is optimised; gradients flow here alone.
         target: the photos.
         ssim_weight: share of the structural term, in [0, 1].
-        mask: weights in [0, 1]. Where it is 0 the rendering is taken to equal the photo, so that neither a pixel there
-            nor a window that reaches there is judged by what the photo shows there; the mean is over the mask's sum.
+        mask: weights in [0, 1]. Where it is 0 the rendering is taken to equal the photo, so that nothing there is held
+            against it, in windows that reach there either; the mean is over the mask's sum.
         threads: None: as many as torch uses. The result does not depend on it.
 
     Returns:
@@ -83,8 +82,12 @@ def ssim_map_reference(x: Float[Tensor, "view h w 3"], y: Float[Tensor, "view h 
 def _blur(planes: Float[Tensor, "view c h w"]) -> Float[Tensor, "view c h w"]:
     window = _window(planes.dtype).to(planes.device)
     channels, half = planes.shape[1], WINDOW // 2
-    rows = F.conv2d(planes, window.reshape(1, 1, 1, -1).expand(channels, 1, 1, -1), padding=(0, half), groups=channels)
-    return F.conv2d(rows, window.reshape(1, 1, -1, 1).expand(channels, 1, -1, 1), padding=(half, 0), groups=channels)
+    rows = torch.conv2d(
+        planes, window.reshape(1, 1, 1, -1).expand(channels, 1, 1, -1), padding=(0, half), groups=channels
+    )
+    return torch.conv2d(
+        rows, window.reshape(1, 1, -1, 1).expand(channels, 1, -1, 1), padding=(half, 0), groups=channels
+    )
 
 
 def _window(dtype: torch.dtype) -> Float[Tensor, "tap"]:

@@ -53,7 +53,8 @@ def rasterise_reference(
     """Draw every view in turn; see `sparse3d.render.rasterise.rasterise`."""
     g, dtype = gaussians, gaussians.means.dtype
     shape = (len(cameras), len(g))
-    statistics = RenderStatistics(*(g.means.new_zeros(shape) for _ in range(3)), g.means.new_zeros(*shape, 2))
+    zeros = g.means.new_zeros
+    statistics = RenderStatistics(zeros(shape), zeros(shape), zeros(shape), zeros(*shape, 2))
     rgb, alpha, depth, extra = [], [], [], []
     for view in range(len(cameras)):
         pose, k = cameras.cam_from_world[view].to(dtype), cameras.K[view].to(dtype)

@@ -3,8 +3,9 @@
  * All arrays are dense and row-major, of the type that `dtype` names. Frames and units are those of the library:
  * OpenCV camera axes, points_cam = cam_from_world * points_world, pixel centres at +0.5, quaternions w x y z.
  *
- * One context serves one view at a time: s3d_forward leaves in it what s3d_backward of the same view reads. A context may
- * be used again for another view once its backward pass is done. Different contexts may be used from different threads.
+ * One context serves one view at a time: s3d_forward leaves in it what s3d_backward of the same view reads. A context
+ * may be used again for another view once its backward pass is done. Different contexts may be used from different
+ * threads.
  */
 #ifndef SPARSE3D_C_API_H_
 #define SPARSE3D_C_API_H_
@@ -45,15 +46,15 @@ typedef struct s3d_gaussians {
 } s3d_gaussians;
 
 typedef struct s3d_view {
-  int32_t width, height;      /* pixels */
-  int32_t antialias;          /* 1: opacity is compensated for eps2d (Yu et al. 2024) */
-  int32_t with_depth;         /* 1: z-depth is blended as a channel */
-  int32_t with_statistics;    /* 1: per-Gaussian blending weights are recorded by s3d_forward */
-  int32_t threads;            /* at least 1 */
-  double cam_from_world[12];  /* 3x4 row-major */
-  double fx, fy, cx, cy;      /* pixels */
-  double near_plane;          /* scene units, positive */
-  double eps2d;               /* square pixels, added to the diagonal of the 2D covariance */
+  int32_t width, height;     /* pixels */
+  int32_t antialias;         /* 1: opacity is compensated for eps2d (Yu et al. 2024) */
+  int32_t with_depth;        /* 1: z-depth is blended as a channel */
+  int32_t with_statistics;   /* 1: per-Gaussian blending weights are recorded by s3d_forward */
+  int32_t threads;           /* at least 1 */
+  double cam_from_world[12]; /* 3x4 row-major */
+  double fx, fy, cx, cy;     /* pixels */
+  double near_plane;         /* scene units, positive */
+  double eps2d;              /* square pixels, added to the diagonal of the 2D covariance */
   double background[3];
 } s3d_view;
 
@@ -67,9 +68,9 @@ typedef struct s3d_image {
 
 /* Per-Gaussian figures of one view; every pointer may be NULL. A Gaussian that is not drawn has zeros. */
 typedef struct s3d_statistics {
-  void* radii;       /* (n) larger half-extent of the footprint in pixels */
-  void* weight_sum;  /* (n) sum over pixels of the blending weight; needs with_statistics */
-  void* weight_max;  /* (n) maximum over pixels of the blending weight; needs with_statistics */
+  void* radii;      /* (n) larger half-extent of the footprint in pixels */
+  void* weight_sum; /* (n) sum over pixels of the blending weight; needs with_statistics */
+  void* weight_max; /* (n) maximum over pixels of the blending weight; needs with_statistics */
 } s3d_statistics;
 
 /* Gradients of the loss, of the call's dtype; the cameras' are always double. */
@@ -87,8 +88,8 @@ typedef struct s3d_gradients {
   int32_t reserved;
 } s3d_gradients;
 
-/* (1 - ssim_weight) * L1 + ssim_weight * (1 - SSIM) of one view, with an 11-tap Gaussian window of 1.5 pixels; the images
- * continue as black. Where weights are w, the rendering is taken as target + w * (rendered - target). */
+/* (1 - ssim_weight) * L1 + ssim_weight * (1 - SSIM) of one view, with an 11-tap Gaussian window of 1.5 pixels; the
+ * images continue as black. Where weights are w, the rendering is taken as target + w * (rendered - target). */
 typedef struct s3d_loss {
   int32_t width, height, dtype, threads;
   const void* rendered; /* (h, w, 3) */
@@ -103,7 +104,8 @@ typedef struct s3d_loss {
 S3D_API int32_t s3d_abi_version(void);
 /* Message of the last call that failed in this thread. */
 S3D_API const char* s3d_last_error(void);
-/* Instruction set in use: "avx512", "avx2", "sse42" or "generic". SPARSE3D_ISA in the environment overrides the choice. */
+/* Instruction set in use: "avx512", "avx2", "sse42" or "generic". SPARSE3D_ISA in the environment overrides the choice.
+ */
 S3D_API const char* s3d_isa(void);
 
 S3D_API int32_t s3d_context_create(s3d_context** context);

@@ -29,10 +29,10 @@ struct Projection {
   T j00, j02, j11, j12;    // Jacobian of the projection
   Quat<T> unit_quat;
   T inverse_norm;
-  Mat3<T> axes;       // rotation of the Gaussian
-  Vec3<T> b0, b1;     // rows of Jacobian * rotation of the camera
-  Vec3<T> n0, n1;     // rows of the 2x3 square root of the 2D covariance
-  Vec3<T> spread;     // n0 x n1: its square is the determinant before eps2d is added
+  Mat3<T> axes;    // rotation of the Gaussian
+  Vec3<T> b0, b1;  // rows of Jacobian * rotation of the camera
+  Vec3<T> n0, n1;  // rows of the 2x3 square root of the 2D covariance
+  Vec3<T> spread;  // n0 x n1: its square is the determinant before eps2d is added
   T cov_xx, cov_xy, cov_yy, det;
   T compensation;  // sqrt(det before / det after eps2d)
 };
@@ -79,9 +79,9 @@ S3D_HD Projection<T> project(const Pinhole<S>& camera, Vec3<T> mean, Quat<T> qua
 // Gradients of the loss that reach the projection, and those that leave it.
 template <class T>
 struct ProjectionIn {
-  T x, y, depth;                   // to the projected centre (pixels) and the z-depth
-  T cov_xx, cov_xy, cov_yy;        // to the symmetric 2D covariance: cov_xy is one of the two equal entries
-  T log_compensation;              // to ln(compensation); zero when opacities are not compensated
+  T x, y, depth;             // to the projected centre (pixels) and the z-depth
+  T cov_xx, cov_xy, cov_yy;  // to the symmetric 2D covariance: cov_xy is one of the two equal entries
+  T log_compensation;        // to ln(compensation); zero when opacities are not compensated
 };
 
 template <class T>
@@ -95,7 +95,8 @@ struct ProjectionOut {
 
 namespace detail {
 
-// Gradients to the Jacobian's entries become gradients to the point, the focal length and the principal point of one axis.
+// Gradients to the Jacobian's entries become gradients to the point, the focal length and the principal point of one
+// axis.
 template <class T>
 struct AxisGradient {
   T point, z, focal, centre;

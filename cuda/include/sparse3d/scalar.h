@@ -22,7 +22,8 @@ S3D_HD double base2_log(double a) { return log2(a); }
 S3D_HD float base2_exp(float a) { return exp2f(a); }
 S3D_HD double base2_exp(double a) { return exp2(a); }
 
-// a * b + c, contracted to one instruction where there is one. Written out wherever forward and backward must round alike.
+// a * b + c, contracted to one instruction where there is one. Written out wherever forward and backward must round
+// alike.
 template <class T>
 S3D_HD T multiply_add(T a, T b, T c) {
   return a * b + c;

@@ -1,5 +1,6 @@
-// A vector of W lanes over the compiler's portable vector extension (GCC, Clang): the value type T of the mathematics on
-// a CPU. The compiler splits it into what the instruction set has, so the same source serves SSE, AVX, AVX-512 and NEON.
+// A vector of W lanes over the compiler's portable vector extension (GCC, Clang): the value type T of the mathematics
+// on a CPU. The compiler splits it into what the instruction set has, so the same source serves SSE, AVX, AVX-512 and
+// NEON.
 #pragma once
 
 #include <cstdint>

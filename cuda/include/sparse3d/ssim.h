@@ -8,10 +8,10 @@ namespace s3d {
 // The window: 11 taps of a Gaussian with a standard deviation of 1.5 pixels (section III.B of the same paper).
 constexpr int kWindow = 11;
 constexpr int kHalfWindow = kWindow / 2;
-constexpr double kWindowTaps[kWindow] = {
-    0.00102838008447911, 0.007598758135239185, 0.03600077212843083, 0.10936068950970002,
-    0.2130055377112537,  0.26601172486179436,  0.2130055377112537,  0.10936068950970002,
-    0.03600077212843083, 0.007598758135239185, 0.00102838008447911};
+constexpr double kWindowTaps[kWindow] = {0.00102838008447911,  0.007598758135239185, 0.03600077212843083,
+                                         0.10936068950970002,  0.2130055377112537,   0.26601172486179436,
+                                         0.2130055377112537,   0.10936068950970002,  0.03600077212843083,
+                                         0.007598758135239185, 0.00102838008447911};
 // Stabilisers (0.01)^2 and (0.03)^2 for colours in [0, 1].
 constexpr double kSsimC1 = 1e-4, kSsimC2 = 9e-4;
 
