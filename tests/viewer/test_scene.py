@@ -17,7 +17,7 @@ pytest.importorskip("viser", reason="viser is not installed")
 
 from sparse3d_viewer.run import load_run
 from sparse3d_viewer.scene import MAX_DISPLAY_SIGMA, TYPICAL_DISTANCE, build_scene
-from sparse3d_viewer.text import flatten, overview, warnings_list
+from sparse3d_viewer.text import overview, warnings_list
 
 
 def make_reconstruction(scale: float = 1.0, offset: float = 0.0, count: int = 200) -> Reconstruction:
@@ -113,11 +113,12 @@ def test_run_folder_becomes_thumbnails_points_and_metrics(tmp_path):
     )
     write_reconstruction(run, reconstruction, points)
     write_jpeg(run.photo("a.jpg"), np.full((480, 640, 3), 128, np.uint8))
-    write_json(run.metrics, {"train": {"psnr_db": 30.5}, "views": [1, 2]})
+    write_json(run.metrics, {"psnr": 30.5, "ssim": None, "views": {"a.jpg": {"psnr": 30.5}}})
+    write_json(run.evaluation, {"held_out": {"aligned": {"psnr": 21.25}, "refined": None}, "poses": None})
     loaded = load_run(run.root)
     assert loaded.title == "myrun"
     assert loaded.thumbnails["a.jpg"].shape == (240, 320, 3) and set(loaded.thumbnails) == {"a.jpg"}
-    assert flatten(loaded.metrics) == [("train psnr_db", "30.50")]
+    assert loaded.metrics == {"held-out PSNR (dB)": 21.25, "PSNR of the photos used (dB)": 30.5}
     assert loaded.points is not None
     scene = build_scene(loaded.reconstruction, loaded.points)
     assert not scene.points_are_centres and len(scene.points.positions) == 4

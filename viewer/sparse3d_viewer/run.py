@@ -1,8 +1,10 @@
 """A run folder as the viewer wants it."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,7 @@ class LoadedRun:
         reconstruction: cameras and Gaussians.
         thumbnails: by photo name; photos that the run kept no copy of are missing.
         points: positions (n 3) and colours (n 3) of the sparse points; None where there are none.
-        metrics: from `metrics.json` and, first, `evaluation.json`; empty where neither is there.
+        metrics: the few figures that the panel shows, by their names in words; empty where nothing was measured.
     """
 
     title: str
@@ -54,10 +56,7 @@ def load_run(path: Path) -> LoadedRun:
             thumbnails[name] = shrink(read_image(run.photo(name)))
         except InputError as error:
             log.warning("no small picture of %s: %s", name, error)
-    metrics: dict[str, object] = {}
-    for file in (run.evaluation, run.metrics):
-        if file.is_file():
-            metrics = {**read_json_object(file), **metrics}
+    metrics = quality(*(read_json_object(f) if f.is_file() else {} for f in (run.evaluation, run.metrics)))
     return LoadedRun(run.root.resolve().name, reconstruction, thumbnails, _read_points(run), metrics)
 
 
@@ -66,6 +65,31 @@ def shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     image = Image.fromarray(picture)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
     return np.asarray(image)
+
+
+def quality(evaluation: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, object]:
+    """The figures for the panel, from what `sparse3d evaluate` measured and from the run's own metrics.
+
+    Held-out views come first: the fit to the photos that the scene was made from flatters, and its name says so.
+    """
+    sources = [
+        ("held-out PSNR (dB)", evaluation, ("held_out", "aligned", "psnr")),
+        ("held-out SSIM", evaluation, ("held_out", "aligned", "ssim")),
+        ("held-out PSNR, pose refined (dB)", evaluation, ("held_out", "refined", "psnr")),
+        ("camera rotation error, median (°)", evaluation, ("poses", "rotation_deg_median")),
+        ("camera position error, relative", evaluation, ("poses", "ate_relative")),
+        ("PSNR of the photos used (dB)", metrics, ("psnr",)),
+        ("SSIM of the photos used", metrics, ("ssim",)),
+    ]
+    found = {name: _look_up(document, keys) for name, document, keys in sources}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _look_up(document: Mapping[str, Any], keys: tuple[str, ...]) -> float | None:
+    value: Any = document
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, int | float) else None
 
 
 def _read_points(run: RunFolder) -> tuple[NDArray[np.float64], NDArray[np.uint8]] | None:

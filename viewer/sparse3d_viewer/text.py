@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 
-from sparse3d.pipeline.report_text import describe_number, hide_paths, spell_key
+from sparse3d.pipeline.report_text import flatten, hide_paths, spell_key, untold_unplaced
 from sparse3d_viewer.scene import DisplayScene
 
 _BLOCK = "<div style='padding:0.2em 1em;font-size:0.85em;line-height:1.45;overflow-wrap:anywhere'>{}</div>"
@@ -21,7 +21,7 @@ def overview(scene: DisplayScene) -> str:
 
 
 def metrics_table(metrics: Mapping[str, object]) -> str:
-    """A table of figures; nested ones get their parent's name in front, longer lists are left out."""
+    """A table of figures; nested ones get their parent's name in front."""
     rows = "".join(
         f"<tr><td style='padding-right:1em'>{_clean(spell_key(name))}</td>"
         f"<td style='text-align:right'>{_clean(value)}</td></tr>"
@@ -33,20 +33,11 @@ def metrics_table(metrics: Mapping[str, object]) -> str:
 def warnings_list(warnings: tuple[str, ...], unplaced: tuple[tuple[str, str], ...]) -> str:
     """The run's warnings and the photos that were left out, as a list."""
     items = [_clean(sentence) for sentence in warnings]
-    items += [f"<b>{_clean(name)}</b> could not be placed: {_clean(reason)}" for name, reason in unplaced]
+    items += [
+        f"<b>{_clean(name)}</b> could not be placed: {_clean(reason)}"
+        for name, reason in untold_unplaced(warnings, unplaced)
+    ]
     return _BLOCK.format(f"<ul style='margin:0;padding-left:1.1em'>{''.join(f'<li>{i}</li>' for i in items)}</ul>")
-
-
-def flatten(metrics: Mapping[str, object]) -> list[tuple[str, str]]:
-    """(name, value as text) of the plain values at the top and one level below."""
-    rows = []
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
-            inner = [(f"{name} {key}", v) for key, v in value.items() if not isinstance(v, (Mapping, list, tuple))]
-            rows += [(key, describe_number(v)) for key, v in inner]
-        elif not isinstance(value, (list, tuple)):
-            rows.append((name, describe_number(value)))
-    return rows
 
 
 def _clean(words: str) -> str:

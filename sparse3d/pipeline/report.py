@@ -1,0 +1,237 @@
+"""The report: one HTML file that says first how good the reconstruction is, then shows why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from jaxtyping import Float
+from numpy import ndarray
+
+from sparse3d.core.cameras import Cameras
+from sparse3d.io.atomic import atomic_write_text
+from sparse3d.pipeline.report_curves import draw_curve
+from sparse3d.pipeline.report_layout import draw_layout
+from sparse3d.pipeline.report_pictures import FULL_SCALE_ERROR, Picture, encode_pictures
+from sparse3d.pipeline.report_text import (
+    describe_number,
+    describe_seconds,
+    flatten,
+    hide_paths,
+    spell_key,
+    untold_unplaced,
+)
+
+SHOWN_ELSEWHERE = ("protocol", "views", "placed", "unplaced", "seconds")
+"""Entries of a run's metrics that the report has a better place for than its table of figures."""
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """What the report shows of one placed photo; what is None is left out.
+
+    Attributes:
+        name: the photo's.
+        photo, rendering: of the same size.
+        error: as `report_pictures.error_map` colours it.
+        depth, confidence: in colours or grey.
+        psnr, ssim: of the rendering against the photo; None where not measured.
+        warnings: sentences about this photo.
+    """
+
+    name: str
+    photo: Picture | None = None
+    rendering: Picture | None = None
+    error: Picture | None = None
+    depth: Picture | None = None
+    confidence: Picture | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """All that the report tells. Paths of the disk in any text are reduced to their last part.
+
+    Attributes:
+        title: such as the run's name.
+        verdict: sentences in plain words, the most important one first.
+        views: the placed photos, in the cameras' order.
+        unplaced: (photo name, reason).
+        history: entries with iteration, loss, psnr, seconds.
+        cameras: for the drawing of where they stand.
+        points: of the scene, in the cameras' world, for the same drawing.
+        metrics: figures, nested by at most one level; a sentence under "protocol" says how they came about.
+        timings_s: wall time of each stage.
+        warnings: sentences.
+        settings: the resolved configuration, nested.
+        versions: of what computed it.
+        command: the command that makes it again.
+    """
+
+    title: str
+    verdict: tuple[str, ...]
+    views: tuple[ReportView, ...] = ()
+    unplaced: tuple[tuple[str, str], ...] = ()
+    history: tuple[Mapping[str, float], ...] = ()
+    cameras: Cameras | None = None
+    points: Float[ndarray, "_p 3"] | None = None
+    metrics: Mapping[str, object] = field(default_factory=dict)
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Write the report atomically as one HTML file under 10 MB that needs no other file and no network.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    atomic_write_text(path, render_report(content))
+
+
+def render_report(content: ReportContent) -> str:
+    """The report as HTML."""
+    sections = [
+        f"<h1>{_text(content.title)}</h1>",
+        f'<div class="verdict">{"".join(f"<p>{_text(sentence)}</p>" for sentence in content.verdict)}</div>',
+        _warnings(content),
+        _photos_table(content),
+        _figures(content),
+        _pictures(content.views),
+        _layout(content),
+        _curves(content),
+        _timings(content),
+        _reproduction(content),
+    ]
+    template = files("sparse3d.pipeline").joinpath("report_template.html").read_text(encoding="utf-8")
+    head, _, tail = template.partition("{{body}}")
+    return head.replace("{{title}}", _text(content.title)) + "\n".join(filter(None, sections)) + tail
+
+
+def _text(words: object) -> str:
+    return escape(hide_paths(str(words)))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[int] = ()) -> str:
+    """A table; the columns whose indices are in `numbers` are aligned to the right."""
+
+    def line(cells: Sequence[object], tag: str) -> str:
+        marks = [' class="number"' if i in numbers else "" for i in range(len(cells))]
+        return f"<tr>{''.join(f'<{tag}{m}>{_text(c)}</{tag}>' for m, c in zip(marks, cells, strict=True))}</tr>"
+
+    head = f"<thead>{line(header, 'th')}</thead>" if header else ""
+    return f"<table>{head}<tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
+
+
+def _warnings(content: ReportContent) -> str:
+    sentences = list(content.warnings)
+    sentences += [f"{name} could not be placed: {why}" for name, why in untold_unplaced(sentences, content.unplaced)]
+    sentences += [f"{view.name}: {sentence}" for view in content.views for sentence in view.warnings]
+    if not sentences:
+        return ""
+    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    return f'<div class="warnings"><h3>Warnings</h3><ul>{items}</ul></div>'
+
+
+def _photos_table(content: ReportContent) -> str:
+    if not content.views and not content.unplaced:
+        return ""
+    rows: list[Sequence[object]] = [
+        [i, view.name, "placed", describe_number(view.psnr), describe_number(view.ssim)]
+        for i, view in enumerate(content.views, start=1)
+    ]
+    rows += [["", name, f"left out: {reason}", "", ""] for name, reason in content.unplaced]
+    table = _table(["", "photo", "camera", "PSNR (dB)", "SSIM"], rows, numbers=(0, 3, 4))
+    note = "PSNR and SSIM compare each photo with its own rendering. A photo that was used says little of other views."
+    return f'<h2>Photos</h2>{table}<p class="note">{note}</p>'
+
+
+def _figures(content: ReportContent) -> str:
+    protocol = content.metrics.get("protocol")
+    figures = {name: value for name, value in content.metrics.items() if name not in SHOWN_ELSEWHERE}
+    rows = [(spell_key(name), value) for name, value in flatten(figures)]
+    if not rows:
+        return ""
+    note = f'<p class="note">{_text(protocol)}</p>' if isinstance(protocol, str) else ""
+    return f"<h2>Figures</h2>{_table([], rows, numbers=(1,))}{note}"
+
+
+def _pictures(views: Sequence[ReportView]) -> str:
+    """For every view its photo, rendering, error, depth and confidence side by side."""
+    kinds = ("photo", "rendering", "error", "depth", "confidence")
+    found = [(view, kind, getattr(view, kind)) for view in views for kind in kinds]
+    found = [entry for entry in found if entry[2] is not None]
+    if not found:
+        return ""
+    uris = encode_pictures([picture for _, _, picture in found])
+    cards = []
+    for number, view in enumerate(views, start=1):
+        figures = []
+        comparable = view.photo is not None and view.rendering is not None
+        for (owner, kind, picture), uri in zip(found, uris, strict=True):
+            if owner is view:
+                pair = ' class="pair"' if comparable and kind in ("photo", "rendering") else ""
+                height, width = picture.shape[:2]
+                figures.append(
+                    f'<figure><img{pair} src="{uri}" alt="{kind} of {_text(view.name)}" width="{width}" height="{height}">'
+                    f"<figcaption>{kind}</figcaption></figure>"
+                )
+        measured = [f"PSNR {view.psnr:.2f} dB" if view.psnr is not None else ""]
+        measured.append(f"SSIM {view.ssim:.3f}" if view.ssim is not None else "")
+        cards.append(
+            f'<section class="view"><header><h3>{number}. {_text(view.name)}</h3>'
+            f'<span class="soft">{" · ".join(filter(None, measured))}</span></header>'
+            f'<div class="pictures">{"".join(figures)}</div></section>'
+        )
+    note = (
+        '<p class="note"><span class="screen">Click a photo or its rendering to compare the two with a slider. </span>'
+        f"Error: black is none, yellow is a difference of {FULL_SCALE_ERROR:.0%} of full brightness or more. "
+        "Depth: warm is near, cold is far, black is unknown. Confidence: bright is sure.</p>"
+    )
+    return f"<h2>Photo by photo</h2>{note}{''.join(cards)}"
+
+
+def _layout(content: ReportContent) -> str:
+    if content.cameras is None:
+        return ""
+    above, side = draw_layout(content.cameras, content.points)
+    if not above:
+        return ""
+    return (
+        '<h2>Where the photos were taken</h2><div class="plots">'
+        f"<figure>{above}<figcaption>from above; the photos look up the page</figcaption></figure>"
+        f"<figure>{side}<figcaption>from the side; the photos look to the right</figcaption></figure></div>"
+    )
+
+
+def _curves(content: ReportContent) -> str:
+    curves = [draw_curve(content.history, key, title) for key, title in (("loss", "loss"), ("psnr", "PSNR (dB)"))]
+    drawn = "".join(f"<figure>{curve}</figure>" for curve in curves if curve)
+    return f'<h2>Optimisation</h2><div class="plots">{drawn}</div>' if drawn else ""
+
+
+def _timings(content: ReportContent) -> str:
+    if not content.timings_s:
+        return ""
+    rows = [(spell_key(stage), describe_seconds(seconds)) for stage, seconds in content.timings_s.items()]
+    rows.append(("together", describe_seconds(sum(content.timings_s.values()))))
+    return f"<h2>Time</h2>{_table([], rows, numbers=(1,))}"
+
+
+def _reproduction(content: ReportContent) -> str:
+    parts = []
+    if content.command:
+        parts.append(f"<pre>{_text(content.command)}</pre>")
+    if content.versions:
+        listed = ", ".join(f"{name} {version}" for name, version in content.versions.items())
+        parts.append(f'<p class="note">Made with {_text(listed)}.</p>')
+    settings = flatten(content.settings, depth=8, separator=".")
+    if settings:
+        parts.append(f"<details><summary>All settings</summary>{_table([], settings)}</details>")
+    return f"<h2>How to make it again</h2>{''.join(parts)}" if parts else ""
