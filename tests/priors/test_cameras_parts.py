@@ -1,0 +1,208 @@
+"""The parts that camera estimation is made of, on exact synthetic data."""
+
+import numpy as np
+import pytest
+
+from sparse3d.priors.stereo import bundle
+from sparse3d.priors.stereo.chaining import place_by_partner
+from sparse3d.priors.stereo.config import CameraConfig
+from sparse3d.priors.stereo.features import unturn_pixels
+from sparse3d.priors.stereo.model import Model, distort, normalise, residuals_px
+from sparse3d.priors.stereo.registration import refine
+from sparse3d.priors.stereo.tracks import Tracks, build_tracks
+from sparse3d.priors.stereo.triangulation import triangulate
+from sparse3d.priors.stereo.two_view import MatchGraph, Pair, sampson_px, verify
+from sparse3d.priors.stereo.world_frame import move_cameras, move_points, tidy_frame
+
+from .camera_scene import look_at
+
+CONFIG = CameraConfig()
+CENTRES = [(-1.0, 0.0, 0.0), (0.0, -0.3, 0.2), (1.0, 0.1, 0.0), (0.4, -1.0, -0.2)]
+
+
+def exact_model(count: int = 4, focal: float = 500.0, k1: float = 0.0) -> Model:
+    return Model(
+        cam_from_world=np.stack([look_at(c) for c in CENTRES[:count]]),
+        focal=np.full((count, 2), focal),
+        centre=np.full((count, 2), (320.0, 240.0)),
+        distortion=np.full((count, 4), (k1, 0.0, 0.0, 0.0)),
+        group=np.zeros(count, np.int64),
+        pose_free=np.ones(count, bool),
+        intrinsics_free=np.ones(count, bool),
+        long_side=np.full(count, 640.0),
+        exif_focal=np.full(count, np.nan),
+    )
+
+
+def exact_tracks(model: Model, points: np.ndarray, noise: float = 0.0) -> Tracks:
+    views = np.tile(np.arange(len(model.group)), len(points))
+    owners = np.repeat(np.arange(len(points)), len(model.group))
+    residual, depth = residuals_px(model, views, points[owners], np.zeros((len(views), 2)))
+    assert (depth > 0).all()
+    pixels = residual + np.random.default_rng(1).normal(scale=noise, size=residual.shape) if noise else residual
+    return Tracks(views, owners, pixels, np.full(len(views), 0.5), len(points))
+
+
+def cloud(count: int = 150) -> np.ndarray:
+    return np.random.default_rng(0).uniform([-1.5, -1, 3.5], [1.5, 1, 6.0], (count, 3))
+
+
+def test_distortion_jacobian_is_the_derivative():
+    rng = np.random.default_rng(0)
+    xy, coefficients = rng.uniform(-0.6, 0.6, (20, 2)), np.tile([0.1, -0.05, 0.01, -0.02], (20, 1))
+    _, jacobian = distort(xy, coefficients)
+    for axis in (0, 1):
+        step = np.zeros(2)
+        step[axis] = 1e-6
+        numeric = (distort(xy + step, coefficients)[0] - distort(xy - step, coefficients)[0]) / 2e-6
+        np.testing.assert_allclose(jacobian[:, :, axis], numeric, atol=1e-8)
+
+
+def test_normalise_undoes_projection_with_distortion():
+    model = exact_model(1, k1=-0.12)
+    points = cloud()
+    tracks = exact_tracks(model, points)
+    rays = normalise(model, tracks.views, tracks.pixels)
+    cam = points @ model.cam_from_world[0, :3, :3].T + model.cam_from_world[0, :3, 3]
+    np.testing.assert_allclose(rays, cam[:, :2] / cam[:, 2:], atol=1e-6)
+
+
+def test_bundle_adjustment_recovers_poses_focal_length_and_distortion():
+    truth, points = exact_model(k1=-0.03), cloud(400)
+    tracks = exact_tracks(truth, points, noise=0.2)
+    start = exact_model(focal=560.0)
+    poses = start.cam_from_world.copy()
+    poses[1:, :3, 3] += np.random.default_rng(2).normal(scale=0.03, size=(3, 3))
+    adjusted = bundle.adjust(start.with_poses(poses), tracks, points * 1.05, CONFIG)
+    assert adjusted.model.focal[0, 0] == pytest.approx(500, rel=0.01)
+    assert adjusted.model.distortion[0, 0] == pytest.approx(-0.03, abs=0.01)
+    assert 0 < adjusted.focal_sigma[0] < 0.03
+
+
+def test_bundle_adjustment_moves_only_what_is_free():
+    truth, points = exact_model(), cloud()
+    tracks = exact_tracks(truth, points, noise=0.5)
+    fixed = Model(**{**vars(truth), "pose_free": np.array([0, 0, 1, 1], bool), "intrinsics_free": np.zeros(4, bool)})
+    adjusted = bundle.adjust(fixed, tracks, points, CONFIG)
+    np.testing.assert_array_equal(adjusted.model.cam_from_world[:2], truth.cam_from_world[:2])
+    np.testing.assert_array_equal(adjusted.model.focal, truth.focal)
+    assert np.abs(adjusted.model.cam_from_world[2:] - truth.cam_from_world[2:]).max() > 0
+    assert adjusted.focal_sigma == {}
+
+
+def test_focal_length_that_nothing_determines_follows_the_prior_and_says_so():
+    # Points at one distance, seen from one direction: zooming and stepping back look the same.
+    points = np.random.default_rng(0).uniform([-1, -1, 50.0], [1, 1, 50.02], (200, 3))
+    model = exact_model(2, focal=900.0)
+    poses = np.tile(np.eye(4), (2, 1, 1))
+    poses[1, 0, 3] = -1.0
+    model = model.with_poses(poses)
+    adjusted = bundle.adjust(model, exact_tracks(model, points, noise=0.3), points, CONFIG)
+    assert adjusted.focal_sigma[0] > 0.3
+    assert 0.3 * 640 <= adjusted.model.focal[0, 0] <= 2 * 640
+
+
+def test_triangulation_is_exact_and_drops_a_wrong_observation():
+    model, points = exact_model(), cloud()
+    tracks = exact_tracks(model, points)
+    tracks.pixels[5] += 40.0
+    structure = triangulate(model, tracks, min_angle_deg=1.0)
+    np.testing.assert_allclose(structure.points, points, atol=1e-6)
+    assert not structure.inlier[5] and structure.inlier.sum() == len(tracks.views) - 1
+
+
+def test_triangulation_refuses_points_behind_the_cameras_and_narrow_angles():
+    model = exact_model(2)
+    far = np.array([[0.0, 0.0, 5000.0]])
+    assert not triangulate(model, exact_tracks(model, far), min_angle_deg=1.0).inlier.any()
+    tracks = exact_tracks(model, cloud(1))
+    tracks.pixels[0, 0], tracks.pixels[1, 0] = tracks.pixels[1, 0] - 900, tracks.pixels[0, 0] + 900
+    assert not triangulate(model, tracks, min_angle_deg=1.0).inlier.any()
+
+
+def graph_of(tracks: Tracks, links: list[tuple[int, int]], keep: dict[tuple[int, int], np.ndarray]) -> MatchGraph:
+    """Keypoint k of every view is point k; each link matches the points in `keep`."""
+    count = tracks.views.max() + 1
+    pixels = tuple(tracks.pixels[tracks.views == v] for v in range(count))
+    pairs = tuple(Pair(i, j, np.stack([keep[i, j]] * 2, 1), np.zeros((3, 3))) for i, j in links)
+    return MatchGraph(pixels, tuple(np.full(len(p), 0.5) for p in pixels), (1.0,) * count, pairs, ())
+
+
+def test_tracks_join_matches_and_drop_contradictions():
+    pixels = tuple(np.arange(8.0).reshape(4, 2) for _ in range(3))
+    pairs = (
+        Pair(0, 1, np.array([[0, 0], [1, 1]]), np.eye(3)),
+        Pair(1, 2, np.array([[0, 0], [1, 1]]), np.eye(3)),
+        Pair(0, 2, np.array([[0, 3], [2, 2]]), np.eye(3)),
+    )
+    tracks = build_tracks(MatchGraph(pixels, (np.ones(4),) * 3, (1.0,) * 3, pairs, ()))
+    # Track 0 holds keypoints 0 and 3 of photo 2: both go, photos 0 and 1 stay.
+    assert sorted(tracks.lengths().tolist()) == [2, 2, 3]
+
+
+def test_a_view_that_shares_few_points_is_placed_by_its_partner():
+    truth, points = exact_model(3), cloud(160)
+    tracks = exact_tracks(truth, points)
+    # Views 0 and 1 share points 0-79, views 1 and 2 points 74-159: only six are seen by all three.
+    keep = {(0, 1): np.arange(80), (1, 2): np.arange(74, 160)}
+    graph = graph_of(tracks, [(0, 1), (1, 2)], keep)
+    linked = build_tracks(graph)
+    poses = truth.cam_from_world.copy()
+    poses[2] = np.nan
+    model = truth.with_poses(poses)
+    structure = triangulate(model, linked, min_angle_deg=1.0)
+    pose = place_by_partner(model, structure, linked, graph, 2, CONFIG, seed=0)
+    assert pose is not None
+    np.testing.assert_allclose(pose, truth.cam_from_world[2], atol=1e-3)
+    poses[2] = pose
+    assert refine(model.with_poses(poses), linked, CONFIG).model.placed.all()
+
+
+def test_verification_finds_the_outliers():
+    model, points = exact_model(2), cloud(200)
+    tracks = exact_tracks(model, points)
+    a, b = (tracks.pixels[tracks.views == v] for v in (0, 1))
+    b = b.copy()
+    b[150:] = np.random.default_rng(3).uniform(0, 480, (50, 2))
+    inliers, fundamental = verify(a, b, np.stack([np.arange(200)] * 2, 1), (1.0, 1.0), CONFIG)
+    assert set(range(150)) <= set(inliers[:, 0].tolist()) and len(inliers) < 170
+    assert sampson_px(fundamental, a[:150], b[:150]).max() < 0.5
+
+
+def test_duplicate_matches_count_once():
+    model = exact_model(2)
+    tracks = exact_tracks(model, cloud(30))
+    a, b = (tracks.pixels[tracks.views == v] for v in (0, 1))
+    matches = np.array([[i, i] for i in range(30)] + [[0, 5], [7, 1]])
+    inliers, _ = verify(a, b, matches, (1.0, 1.0), CONFIG)
+    assert len(np.unique(inliers[:, 0])) == len(inliers) == len(np.unique(inliers[:, 1]))
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_turned_pixels_come_back(turns):
+    picture = np.zeros((30, 50))
+    picture[7, 41] = 1.0
+    row, col = np.argwhere(np.rot90(picture, turns))[0]
+    back = unturn_pixels(np.array([[col + 0.5, row + 0.5]]), (50, 30), turns)
+    np.testing.assert_allclose(back, [[41.5, 7.5]])
+
+
+def test_tidy_frame_is_upright_centred_and_keeps_projections():
+    model = exact_model()
+    points = cloud()
+    tilt = np.linalg.qr(np.random.default_rng(4).normal(size=(3, 3)))[0]
+    tilt *= np.sign(np.linalg.det(tilt))
+    cameras = move_cameras(model.cam_from_world, 3.0, tilt, np.array([1.0, 2.0, 3.0]))
+    moved_points = move_points(points, 3.0, tilt, np.array([1.0, 2.0, 3.0]))
+    depths = moved_points @ cameras[0, 2, :3] + cameras[0, 2, 3]
+    frame = tidy_frame(cameras, depths)
+    tidy, tidy_points = move_cameras(cameras, *frame), move_points(moved_points, *frame)
+    down = tidy[:, 1, :3].mean(0)
+    np.testing.assert_allclose(down / np.linalg.norm(down), [0, 1, 0], atol=1e-9)
+    centres = -np.einsum("vji,vj->vi", tidy[:, :3, :3], tidy[:, :3, 3])
+    np.testing.assert_allclose(centres.mean(0), 0, atol=1e-9)
+    assert np.median(tidy_points @ tidy[0, 2, :3] + tidy[0, 2, 3]) == pytest.approx(1.0)
+    assert np.linalg.det(tidy[0, :3, :3]) == pytest.approx(1.0)
+    tracks = exact_tracks(model, points)
+    residual, _ = residuals_px(model.with_poses(tidy), tracks.views, tidy_points[tracks.points], tracks.pixels)
+    assert np.abs(residual).max() < 1e-6
