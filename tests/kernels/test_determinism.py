@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,8 +45,8 @@ def isa_results(tmp_path_factory):
             env={
                 **os.environ,
                 "SPARSE3D_ISA": isa,
-                "PYTHONPATH": os.pathsep.join(p for p in [os.getcwd(), *sys.path] if p),
-            },  # noqa: PTH109
+                "PYTHONPATH": os.pathsep.join(p for p in [str(Path.cwd()), *sys.path] if p),
+            },
             capture_output=True,
             text=True,
             check=False,
