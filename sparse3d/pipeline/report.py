@@ -98,7 +98,7 @@ def write_report(path: Path, content: ReportContent) -> None:
 def render_report(content: ReportContent) -> str:
     """The report as HTML."""
     sections = [
-        f"<h1>{_text(content.title)}</h1>",
+        f'<p class="soft">sparse3d reconstruction report</p><h1>{_text(content.title)}</h1>',
         f'<div class="verdict">{"".join(f"<p>{_text(sentence)}</p>" for sentence in content.verdict)}</div>',
         _warnings(content),
         _photos_table(content),
@@ -126,7 +126,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: 
         return f"<tr>{''.join(f'<{tag}{m}>{_text(c)}</{tag}>' for m, c in zip(marks, cells, strict=True))}</tr>"
 
     head = f"<thead>{line(header, 'th')}</thead>" if header else ""
-    return f"<table>{head}<tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
+    body = "".join(line(row, "td") for row in rows)
+    return f'<div class="table"><table>{head}<tbody>{body}</tbody></table></div>'
 
 
 def _warnings(content: ReportContent) -> str:
@@ -146,7 +147,7 @@ def _photos_table(content: ReportContent) -> str:
         [i, view.name, "placed", describe_number(view.psnr), describe_number(view.ssim)]
         for i, view in enumerate(content.views, start=1)
     ]
-    rows += [["", name, f"left out: {reason}", "", ""] for name, reason in content.unplaced]
+    rows += [["", name, "left out", "", ""] for name, _ in content.unplaced]  # the warnings above say why
     table = _table(["", "photo", "camera", "PSNR (dB)", "SSIM"], rows, numbers=(0, 3, 4))
     note = "PSNR and SSIM compare each photo with its own rendering. A photo that was used says little of other views."
     return f'<h2>Photos</h2>{table}<p class="note">{note}</p>'

@@ -40,6 +40,9 @@ POINTS_PERCENTILES = (3.0, 97.0)
 CAMERA_LENGTH = 0.09
 """Length of a drawn camera as a part of the drawing's extent."""
 
+LABEL_GAP = 11.0
+"""From a camera to its number, and between numbers: the height of the letters."""
+
 
 def draw_layout(cameras: Cameras, points: Float[ndarray, "p 3"] | None) -> tuple[str, str]:
     """Cameras and points seen from above and from the side.
@@ -108,7 +111,8 @@ def _draw_plane(
     on_page = place(flat)
     on_page = on_page[((on_page > 0) & (on_page < [WIDTH, HEIGHT])).all(-1)]
     parts = [f'<path class="points" d="{"".join(f"M{x:.1f} {y:.1f}h0" for x, y in on_page)}"/>']
-    labels = []
+    labels: list[str] = []
+    taken: list[tuple[float, float]] = []
     for number, (centre, corners) in outlines.items():
         tip = place(centre[None] @ plane_from_world.T)[0]
         ends = place((centre + length * corners) @ plane_from_world.T)
@@ -118,11 +122,22 @@ def _draw_plane(
             f'L{second[0]:.1f} {second[1]:.1f}Z"/>'
         )
         away = tip - (first + second) / 2
-        x, y = tip + 11 * away / max(float(np.linalg.norm(away)), 1e-9)
+        x, y = _free_place(tip + LABEL_GAP * away / max(float(np.linalg.norm(away)), 1e-9), taken)
         labels.append(f'<text class="label" x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle">{number}</text>')
     return (
         f'<svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{title}">{"".join(parts + labels)}</svg>'
     )
+
+
+def _free_place(wanted: Float[ndarray, "2"], taken: list[tuple[float, float]]) -> tuple[float, float]:
+    """The place nearest above or below the wanted one where a number covers no earlier one; it is noted as taken."""
+    x = float(wanted[0])
+    for step in (0, 1, -1, 2, -2, 3, -3):
+        y = float(wanted[1]) + step * LABEL_GAP
+        if all(abs(x - x0) > LABEL_GAP or abs(y - y0) >= LABEL_GAP for x0, y0 in taken):
+            break
+    taken.append((x, y))
+    return x, y
 
 
 def _widest(tip: Float[ndarray, "2"], ends: Float[ndarray, "4 2"]) -> tuple[Float[ndarray, "2"], Float[ndarray, "2"]]:
