@@ -35,13 +35,20 @@ def reconstruct(
         free_poses: known poses are a starting point only and are refined.
         free_intrinsics: known focal lengths are a starting point only and are refined.
     """
+    import dataclasses
+
     from sparse3d.cli.console import Console
     from sparse3d.pipeline.config import load_config
-    from sparse3d.pipeline.reconstruct import KnownCameras
     from sparse3d.pipeline.reconstruct import reconstruct as run
 
     settings = load_config(preset, overrides=config, seed=seed, threads=threads)
-    known = None if cameras is None else KnownCameras(cameras, free_poses=free_poses, free_intrinsics=free_intrinsics)
+    if free_poses or free_intrinsics:
+        camera = dataclasses.replace(
+            settings.camera,
+            free_known_poses=free_poses or settings.camera.free_known_poses,
+            free_known_intrinsics=free_intrinsics or settings.camera.free_known_intrinsics,
+        )
+        settings = dataclasses.replace(settings, camera=camera)
     with Console() as console:
-        run(photos, out, known=known, names=images or None, config=settings, listener=console)
+        run(photos, out, known=cameras, names=images or None, config=settings, listener=console)
     console.say(f"\nDone: {out / 'report.html'} tells how it went; `sparse3d view {out}` shows it.")

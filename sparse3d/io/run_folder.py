@@ -96,6 +96,11 @@ class RunFolder:
         return self.root / "metrics.json"
 
     @property
+    def evaluation(self) -> Path:
+        """What `sparse3d evaluate` measured last."""
+        return self.root / "evaluation.json"
+
+    @property
     def config(self) -> Path:
         return self.root / "config.yaml"
 

@@ -34,6 +34,7 @@ class OptimResult:
     Attributes:
         gaussians: after pruning.
         cameras: the prior's full-size cameras, refined.
+        working_cameras: the same views as undistorted pinholes at the size trained on, refined.
         history: one entry a logged iteration: iteration, loss, psnr, seconds.
         iterations_done: fewer than asked for when interrupted.
         interrupted: the user stopped it (Ctrl-C); what was done is here.
@@ -41,6 +42,7 @@ class OptimResult:
 
     gaussians: GaussianParams
     cameras: Cameras
+    working_cameras: Cameras
     history: tuple[dict[str, float], ...]
     iterations_done: int
     interrupted: bool
@@ -144,7 +146,7 @@ class _State:
         if cameras_move:
             self.camera_adam.step()
         self.model.constrain()
-        self._observe(float(loss), float(_masked_mse(output.rgb.detach(), target, mask)))
+        self._observe(float(loss.detach()), float(_masked_mse(output.rgb.detach(), target, mask)))
 
     def _observe(self, loss: float, mse: float) -> None:
         keep = SMOOTHING if math.isfinite(self.loss) else 0.0
@@ -153,7 +155,7 @@ class _State:
 
     def log(self, iteration: int, seconds: float, on_progress: ProgressCallback | None) -> None:
         psnr = -10 * math.log10(max(self.mse, 1e-12))
-        self.history.append({"iteration": iteration, "loss": self.loss, "psnr": psnr, "seconds": seconds})
+        self.history.append({"iteration": float(iteration), "loss": self.loss, "psnr": psnr, "seconds": seconds})
         if on_progress is not None:
             on_progress(Progress(iteration, self.config.iterations, self.loss, psnr, seconds))
 
@@ -193,8 +195,14 @@ class _State:
         keep = sound & (params.logit_opacities.sigmoid() >= self.config.min_opacity)
         if not keep.any():
             raise ValueError("no Gaussian survived the optimisation: its learning rates are too high for this scene")
-        cameras = self.cameras.apply_to(self.prior.full_cameras)
-        return OptimResult(params.select(keep), cameras, tuple(self.history), iteration, interrupted)
+        return OptimResult(
+            gaussians=params.select(keep),
+            cameras=self.cameras.apply_to(self.prior.full_cameras),
+            working_cameras=self.cameras.apply_to(self.prior.cameras),
+            history=tuple(self.history),
+            iterations_done=iteration,
+            interrupted=interrupted,
+        )
 
 
 def _adam(groups: list[dict]) -> torch.optim.Adam:

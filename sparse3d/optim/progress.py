@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
+@runtime_checkable
 class CheckpointStore(Protocol):
     """Where the optimiser's state survives a killed process."""
 

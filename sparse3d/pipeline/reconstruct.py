@@ -5,7 +5,6 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +25,8 @@ from sparse3d.optim.optimise import OptimResult, optimise
 from sparse3d.pipeline.config import ReconstructConfig, load_config
 from sparse3d.pipeline.listener import Listener
 from sparse3d.pipeline.outputs import write_outputs
+from sparse3d.pipeline.report import write_report
+from sparse3d.pipeline.run_report import run_report
 from sparse3d.pipeline.stages import FileCheckpoints, cameras_key, fingerprint, kept, photos_key
 from sparse3d.priors.fusion import initialise_gaussians
 from sparse3d.priors.stereo.cameras import estimate_cameras
@@ -35,25 +36,11 @@ from sparse3d.render.rasterise import RenderOptions
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class KnownCameras:
-    """What the user knows of the cameras.
-
-    Attributes:
-        path: a COLMAP model, transforms.json, poses_bounds.npy or cameras.json.
-        free_poses, free_intrinsics: a starting point only, to be refined.
-    """
-
-    path: Path
-    free_poses: bool = False
-    free_intrinsics: bool = False
-
-
 def reconstruct(
     photos: Path | str,
     out: Path | str,
     *,
-    known: KnownCameras | None = None,
+    known: Path | str | None = None,
     names: Sequence[str] | None = None,
     config: ReconstructConfig | None = None,
     listener: Listener | None = None,
@@ -66,7 +53,8 @@ def reconstruct(
     Args:
         photos: folder of 2 to 24 photos.
         out: the run folder; made if it is not there.
-        known: known cameras, all or part of them.
+        known: known cameras, all or part of them: a COLMAP model, transforms.json, poses_bounds.npy or cameras.json. What
+            is known stays fixed unless `config.camera` frees it.
         names: use these photos only.
         config: settings; the preset `default` where none are given.
         listener: told of progress.
@@ -81,7 +69,7 @@ def reconstruct(
         watch = _Stopwatch(listener)
         with watch("photos") as done:
             images = load_photos(Path(photos), names=names)
-            given = None if known is None else _read_known(known, images)
+            given = None if known is None else read_known_cameras(Path(known), images)
             done(f"{len(images)} photos" + "".join(f"; {n} left out: it {why}" for n, why in images.skipped))
         with watch("cameras") as done:
             cameras, key = _camera_stage(run, images, given, config, done)
@@ -108,18 +96,10 @@ def reconstruct(
             done(_optimised_line(result))
         with watch("outputs") as done:
             reconstruction = _assemble(result, prior, images, config, watch.seconds)
-            reconstruction = write_outputs(run, reconstruction, prior, images)
+            views = write_outputs(run, reconstruction, result.working_cameras, prior, config)
+            write_report(run.report, run_report(run, reconstruction, prior, views))
             done(str(run.report))
     return reconstruction
-
-
-def _read_known(known: KnownCameras, images: ImageSet) -> Cameras:
-    cameras = read_known_cameras(known.path, images)
-    none = (False,) * len(cameras)
-    return cameras.replace(
-        pose_known=none if known.free_poses else cameras.pose_known,
-        intrinsics_known=none if known.free_intrinsics else cameras.intrinsics_known,
-    )
 
 
 def _camera_stage(
@@ -179,7 +159,7 @@ def _assemble(
         },
         timings_s=dict(timings_s),
         warnings=tuple(warnings),
-        unplaced=prior.unplaced,
+        unplaced=(*prior.unplaced, *images.skipped),
         train_px=tuple(float(f) for f in prior.cameras.K[:, 0, 0]),
     )
     return Reconstruction(result.cameras, result.gaussians, provenance, result.history)

@@ -12,7 +12,7 @@ import numpy as np
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.core.images import ImageSet
-from sparse3d.io.checkpoints import load_arrays, save_arrays
+from sparse3d.io.arrays import load_arrays, save_arrays
 
 logger = logging.getLogger(__name__)
 

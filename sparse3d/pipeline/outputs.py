@@ -1,0 +1,113 @@
+"""What a finished reconstruction leaves in the run folder."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.geometry_prior import GeometryPrior
+from sparse3d.core.reconstruction import Reconstruction
+from sparse3d.eval.image_metrics import psnr, ssim
+from sparse3d.io.config_yaml import write_config
+from sparse3d.io.depth_files import write_depth_npz, write_depth_png
+from sparse3d.io.image_files import write_jpeg, write_png
+from sparse3d.io.json_files import write_json
+from sparse3d.io.run_folder import RunFolder, write_reconstruction
+from sparse3d.pipeline.config import ReconstructConfig
+from sparse3d.render.rasterise import RenderOptions, rasterise
+
+
+@dataclass(frozen=True)
+class TrainedView:
+    """A photo and what became of it, both undistorted and at the size trained on.
+
+    Attributes:
+        photo, rendering: sRGB in [0, 1].
+        mask: 1 where the photo counts.
+        depth, confidence: of the prior.
+        rendered_depth: of the Gaussians, 0 where they cover nothing.
+    """
+
+    name: str
+    photo: Float[Tensor, "h w 3"]
+    rendering: Float[Tensor, "h w 3"]
+    mask: Float[Tensor, "h w"]
+    depth: Float[Tensor, "h w"]
+    confidence: Float[Tensor, "h w"]
+    rendered_depth: Float[Tensor, "h w"]
+    psnr: float
+    ssim: float
+
+
+def write_outputs(
+    run: RunFolder, reconstruction: Reconstruction, working: Cameras, prior: GeometryPrior, config: ReconstructConfig
+) -> list[TrainedView]:
+    """Write everything but the stages and the report: cameras, COLMAP model, Gaussians, depth, renderings, metrics, settings.
+
+    Returns:
+        The photos trained on beside their renderings.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    views = [_trained_view(reconstruction, working, prior, index, config) for index in range(len(working))]
+    for view in views:
+        _write_view(run, view)
+    write_json(run.metrics, training_metrics(reconstruction, views))
+    write_config(run.config, config)
+    write_reconstruction(run, reconstruction, prior.points)
+    return views
+
+
+@torch.no_grad()
+def _trained_view(
+    reconstruction: Reconstruction, working: Cameras, prior: GeometryPrior, index: int, config: ReconstructConfig
+) -> TrainedView:
+    camera = working.select([index])
+    options = RenderOptions(threads=config.threads or None)
+    output = rasterise(reconstruction.gaussians.activate(), camera.to(torch.float32), options=options)
+    rendering, photo, mask = output.rgb[0].clamp(0, 1), prior.images[index], prior.masks[index]
+    arrays = (rendering.double().numpy(), photo.double().numpy())
+    counted = mask.numpy() > 0
+    return TrainedView(
+        name=working.names[index],
+        photo=photo,
+        rendering=rendering,
+        mask=mask,
+        depth=prior.depths[index].depth,
+        confidence=prior.depths[index].confidence,
+        rendered_depth=output.depth[0],
+        psnr=psnr(*arrays, mask=counted),
+        ssim=ssim(*arrays, mask=counted),
+    )
+
+
+def _write_view(run: RunFolder, view: TrainedView) -> None:
+    for path in (run.photo(view.name), run.rendering(view.name), run.depth(view.name)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_jpeg(run.photo(view.name), view.photo.numpy())
+    write_png(run.rendering(view.name), view.rendering.numpy())
+    write_depth_npz(run.depth(view.name), view.depth.numpy(), view.confidence.numpy())
+    write_depth_png(run.depth_picture(view.name), view.depth.numpy())
+
+
+def training_metrics(reconstruction: Reconstruction, views: list[TrainedView]) -> dict:
+    """What can be measured without held-out photos: the fit to the photos themselves, which flatters."""
+    return {
+        "protocol": "fit to the photos trained on, undistorted, at the size trained on; says nothing of other views",
+        "views": {v.name: {"psnr": _finite(v.psnr), "ssim": _finite(v.ssim)} for v in views},
+        "psnr": _finite(sum(v.psnr for v in views) / len(views)),
+        "ssim": _finite(sum(v.ssim for v in views) / len(views)),
+        "gaussians": len(reconstruction.gaussians),
+        "placed": list(reconstruction.cameras.names),
+        "unplaced": dict(reconstruction.provenance.unplaced),
+        "confident_pixels": {v.name: float((v.confidence > 0.5).float().mean()) for v in views},
+        "seconds": reconstruction.provenance.timings_s,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

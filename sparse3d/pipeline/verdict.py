@@ -1,0 +1,58 @@
+"""The report's first sentences: what came out, and how far to trust it."""
+
+from sparse3d.core.geometry_prior import GeometryPrior
+from sparse3d.core.reconstruction import Reconstruction
+from sparse3d.pipeline.outputs import TrainedView
+
+GOOD_FIT_DB, POOR_FIT_DB = 28.0, 22.0
+"""Training PSNR that fine photos reach when cameras and depth agree, and under which something is wrong with them."""
+SURE_CONFIDENCE = 0.5
+"""Confidence from which the prior's depth counts as observed."""
+WELL_SEEN, HARDLY_SEEN = 0.5, 0.2
+"""Shares of confident pixels above which the geometry is mostly measured, and below which it is mostly guessed."""
+
+
+def verdict(reconstruction: Reconstruction, prior: GeometryPrior, views: list[TrainedView]) -> tuple[str, ...]:
+    """Plain sentences, the most important one first."""
+    placed, left_out = len(reconstruction.cameras), len(reconstruction.provenance.unplaced)
+    sure = sum(float((v.confidence > SURE_CONFIDENCE).float().mean()) for v in views) / len(views)
+    fit = sum(v.psnr for v in views) / len(views)
+    sentences = [_headline(placed, left_out, sure, fit), _geometry(sure), _fit(fit)]
+    if all(reconstruction.cameras.pose_known):
+        sentences.append("The cameras were given and kept fixed.")
+    else:
+        sentences.append(f"The cameras come from the photos ({prior.source}); the scale of the scene is not known.")
+    return tuple(sentences)
+
+
+def _headline(placed: int, left_out: int, sure: float, fit: float) -> str:
+    photos = (
+        f"All {placed} photos were placed" if not left_out else f"{placed} of {placed + left_out} photos were placed"
+    )
+    if left_out > placed or fit < POOR_FIT_DB or sure < HARDLY_SEEN:
+        return f"{photos}, but do not trust this reconstruction without looking closely."
+    if fit > GOOD_FIT_DB and sure > WELL_SEEN and not left_out:
+        return f"{photos}, and they agree well with each other."
+    return f"{photos}; the reconstruction is usable near the photos' own viewpoints."
+
+
+def _geometry(sure: float) -> str:
+    share = f"{100 * sure:.0f} % of the pixels"
+    if sure > WELL_SEEN:
+        return f"The depth of {share} is confirmed by another photo; the rest is filled in from its surroundings."
+    if sure > HARDLY_SEEN:
+        return (
+            f"The depth of only {share} is confirmed by another photo; the rest is filled in from its surroundings. "
+            "Photos taken closer together would help."
+        )
+    return (
+        f"The depth of only {share} is confirmed by another photo: most of the geometry is a guess. Take photos closer "
+        "together, of things with visible texture, without moving objects."
+    )
+
+
+def _fit(fit: float) -> str:
+    return (
+        f"Seen from the photos' own cameras, renderings match the photos with {fit:.1f} dB PSNR. This flatters: only "
+        "photos that were left out tell how other views look (sparse3d evaluate)."
+    )
