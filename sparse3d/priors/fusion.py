@@ -34,6 +34,8 @@ class InitialiseConfig:
         comparable_footprint: the better view's pixel may be at most this many times larger on the surface.
         free_space: relative distance by which filled-in depth may lie in front of what another view saw.
         observed_confidence: confidence from which a pixel counts as seen rather than filled in.
+        unlike_colour: filled-in depth is dropped, too, where another view that should see it shows a colour this
+            different.
         opacity: of a confident Gaussian at the start.
         scale_px: standard deviation in pixels of a Gaussian made from one pixel.
         thickness: standard deviation along the normal relative to the one across.
@@ -47,6 +49,7 @@ class InitialiseConfig:
     comparable_footprint: float = 1.5
     free_space: float = 0.03
     observed_confidence: float = 0.25
+    unlike_colour: float = 0.3
     opacity: float = 0.9
     scale_px: float = 0.6
     thickness: float = 0.2
@@ -119,12 +122,13 @@ def covisible_pruning(
 ) -> list[Bool[np.ndarray, "_h _w"]]:
     """Which pixels of each view stay: those with depth that no better view explains and that no view sees through."""
     depths = [np.where(view.mask, found.depth.numpy(), 0) for view, found in zip(views, prior.depths, strict=True)]
-    inverses = [np.where(z > 0, 1 / np.where(z > 0, z, 1), 0).astype(np.float32) for z in depths]
+    inverses = [_inverse(z) for z in depths]
     confidences = [
         np.where(z > 0, d.confidence.numpy(), 0).astype(np.float32) for z, d in zip(depths, prior.depths, strict=True)
     ]
     ranking = sorted(range(len(views)), key=lambda i: -float(confidences[i].mean()))
     tolerance = AgreementConfig(pixel_error=2.0, relative_depth=config.explained_depth)
+    blurred = [cv2.blur(view.colour, (5, 5)) for view in views]
     keep = [z > 0 for z in depths]
     for rank, i in enumerate(ranking):
         filled_in = confidences[i] < config.observed_confidence
@@ -134,9 +138,11 @@ def covisible_pruning(
             found = compare(views[i], inverses[i], views[j], inverses[j], confidences[j], tolerance)
             if other_rank < rank:
                 keep[i] &= ~_explained(views[i], views[j], inverses[i], confidences[i], found, config)
-            surface = found.inverse_depth
-            ahead = inverses[i] > (1 + config.free_space) * surface
-            keep[i] &= ~(filled_in & found.in_front & ahead & (found.confidence >= config.observed_confidence))
+            ahead = found.in_front & (inverses[i] > (1 + config.free_space) * found.inverse_depth)
+            seen_through = found.confidence >= config.observed_confidence
+            unlike = cv2.remap(blurred[j], found.x, found.y, cv2.INTER_LINEAR) - blurred[i]
+            seen_through |= np.abs(unlike).max(-1) > config.unlike_colour
+            keep[i] &= ~(filled_in & ahead & seen_through)
     return keep
 
 
@@ -171,15 +177,22 @@ def _within_budget(
     prior: GeometryPrior, views: Sequence[PosedImage], keep: Sequence[np.ndarray], config: InitialiseConfig
 ) -> list[Cells]:
     """Merge pixels into cells, with a colour tolerance that grows until the number of cells is within the budget."""
+    inverses = [_inverse(found.depth.numpy()) for found in prior.depths]
+    squares = [_squares(view, u, kept) for view, u, kept in zip(views, inverses, keep, strict=True)]
     tolerance = config.colour_tolerance
     while True:
-        tiles = [_tiles(prior, i, keep[i], tolerance) for i in range(len(views))]
-        if sum(int((tile > 0).sum()) for tile in tiles) <= config.max_gaussians or tolerance > MAX_TOLERANCE:
+        tiles = [_tiles(square, kept, tolerance) for square, kept in zip(squares, keep, strict=True)]
+        if sum(np.count_nonzero(tile) for tile in tiles) <= config.max_gaussians or tolerance > MAX_TOLERANCE:
             break
         tolerance *= TOLERANCE_GROWTH
     cells = [_cells(prior, views[i], i, tiles[i]) for i in range(len(views))]
     excess = sum(len(cell.x) for cell in cells) / config.max_gaussians
     return cells if excess <= 1 else [_thinned(cell, excess) for cell in cells]
+
+
+def _inverse(depth: Float[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Inverse depth; 0 where the depth is unknown."""
+    return np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0).astype(np.float32)
 
 
 MAX_TOLERANCE, TOLERANCE_GROWTH = 2.0, 1.25
@@ -194,29 +207,44 @@ DEPTH_TOLERANCE = 0.01
 edge."""
 
 
-def _tiles(prior: GeometryPrior, index: int, keep: Bool[np.ndarray, "h w"], tolerance: float) -> Int[np.ndarray, "h w"]:
-    """Side of the square whose top-left pixel this is, 0 for pixels inside of a square or not kept."""
-    depth = prior.depths[index].depth.numpy()
-    inverse = np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0).astype(np.float32)
-    colour = prior.images[index].numpy()
+@dataclass(frozen=True)
+class Squares:
+    """The squares of one size that a view could be merged into: their range of colour and how bent their surface is."""
+
+    side: int
+    spread: Float32[np.ndarray, "rows columns"]
+    bent: Float32[np.ndarray, "rows columns"]
+
+
+def _blocks(image: np.ndarray, side: int) -> np.ndarray:
+    """View an image as (row of squares, y within, column of squares, x within, ...), incomplete squares left out."""
+    rows, columns = image.shape[0] // side, image.shape[1] // side
+    return image[: rows * side, : columns * side].reshape(rows, side, columns, side, *image.shape[2:])
+
+
+def _squares(view: PosedImage, inverse: Float32[np.ndarray, "h w"], keep: Bool[np.ndarray, "h w"]) -> list[Squares]:
+    """What decides over merging, for every size; squares with a pixel that is not kept have an infinite range of
+    colour."""
     curvature = np.abs(cv2.Laplacian(inverse, cv2.CV_32F)) / np.maximum(inverse, 1e-12)
+    found = []
+    for side in CELL_SIDES:
+        colour = _blocks(view.colour, side)
+        spread = (colour.max((1, 3)) - colour.min((1, 3))).max(-1)
+        spread = np.where(_blocks(keep, side).all((1, 3)), spread, np.float32(np.inf))
+        found.append(Squares(side, spread.astype(np.float32), _blocks(curvature, side).max((1, 3)).astype(np.float32)))
+    return found
+
+
+def _tiles(squares: Sequence[Squares], keep: Bool[np.ndarray, "h w"], tolerance: float) -> Int[np.ndarray, "h w"]:
+    """Side of the square whose top-left pixel this is, 0 for pixels inside of a square or not kept."""
     sides = keep.astype(np.int64)
     free = keep.copy()
-    height, width = keep.shape
-    for side in CELL_SIDES:
-        h, w = height // side * side, width // side * side
-
-        def blocks(a: np.ndarray, h: int = h, w: int = w, side: int = side) -> np.ndarray:
-            return a[:h, :w].reshape(h // side, side, w // side, side, *a.shape[2:])
-
-        spread = blocks(colour).max((1, 3)) - blocks(colour).min((1, 3))
-        bent = blocks(curvature).max((1, 3))
-        merge = (
-            blocks(free).all((1, 3))
-            & (spread.max(-1) <= tolerance)
-            & (bent <= DEPTH_TOLERANCE * max(1, 10 * tolerance))
-        )
+    for square in squares:
+        side = square.side
+        bend = DEPTH_TOLERANCE * max(1, 10 * tolerance)
+        merge = (square.spread <= tolerance) & (square.bent <= bend) & _blocks(free, side).all((1, 3))
         covered = np.repeat(np.repeat(merge, side, 0), side, 1)
+        h, w = covered.shape
         sides[:h, :w][covered] = 0
         sides[:h:side, :w:side][merge] = side
         free[:h, :w] &= ~covered
@@ -226,8 +254,7 @@ def _tiles(prior: GeometryPrior, index: int, keep: Bool[np.ndarray, "h w"], tole
 def _cells(prior: GeometryPrior, view: PosedImage, index: int, tiles: Int[np.ndarray, "h w"]) -> Cells:
     """Average each square of one view."""
     found = prior.depths[index]
-    depth = found.depth.numpy()
-    inverse = np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0).astype(np.float32)
+    inverse = _inverse(found.depth.numpy())
     normal = normals(view, inverse)
     planes = np.concatenate(
         [

@@ -149,7 +149,8 @@ SUPPORT_CONFIDENCE = (0.12, 0.85, 0.93, 0.97)
 """Confidence of a perfectly matched pixel by the number of views that agree; 0 means matched but confirmed by none."""
 
 COST_KNOTS, COST_SHARE = (0.1, 0.3, 0.45, 0.6, 0.75, 1.0), (1.0, 0.97, 0.9, 0.75, 0.5, 0.35)
-"""How confidence falls with the matching cost, as the share of pixels within 2 % of measured depth fell on real photos."""
+"""How confidence falls with the matching cost, as the share of pixels within 2 % of measured depth fell on real
+photos."""
 
 
 def confidence_of(

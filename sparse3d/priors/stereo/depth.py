@@ -254,20 +254,32 @@ def _reconcile(
 
 
 CARVING_STEPS = 4
-"""Moves of a filled-in pixel back to what another view saw: each lands it elsewhere in that view; few pixels need more."""
+"""Moves of a filled-in pixel back to what another view saw: each lands it elsewhere in that view; few pixels need
+more."""
+
+
+UNLIKE_COLOUR = 0.2
+"""Difference of blurred colours beyond which two views do not show the same thing."""
 
 
 def _carve(index: int, views: Sequence[PosedImage], surfaces: Sequence[Surface], config: DepthConfig) -> Surface:
-    """Push filled-in depth that hangs in space which another view saw through back to the surface seen there."""
+    """Push filled-in depth that hangs in space which another view saw through back to the surface seen there.
+
+    A view sees through a pixel where its own depth beyond is observed, and where it shows another colour than the
+    pixel.
+    """
     surface = surfaces[index]
     inverse = surface.inverse.copy()
     filled_in = surface.support == 0
+    blurred = [cv2.blur(view.colour, (5, 5)) for view in views]
     for _ in range(CARVING_STEPS):
         for other, rival in enumerate(surfaces):
             if other != index:
-                observed = np.where(rival.support > 0, rival.inverse, 0).astype(np.float32)
-                found = compare(views[index], inverse, views[other], observed, rival.confidence, config.agreement)
-                blocked = filled_in & found.in_front & (found.confidence >= CONFIRMED) & (found.inverse_depth > 0)
+                found = compare(views[index], inverse, views[other], rival.inverse, rival.confidence, config.agreement)
+                there = cv2.remap(blurred[other], found.x, found.y, cv2.INTER_LINEAR)
+                unlike = np.abs(there - blurred[index]).max(-1) > UNLIKE_COLOUR
+                seen_through = (found.confidence >= CONFIRMED) | unlike
+                blocked = filled_in & found.in_front & seen_through & (found.inverse_depth > 0)
                 inverse = np.where(blocked, np.minimum(inverse, found.inverse_depth), inverse)
     return replace(surface, inverse=inverse.astype(np.float32))
 
