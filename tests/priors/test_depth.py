@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sparse3d.core.cameras import Cameras
+from sparse3d.core.errors import InputError
 from sparse3d.core.geometry_prior import CameraPrior, SparsePoints
 from sparse3d.core.images import ImageSet, Photo
 from sparse3d.priors.stereo.depth import COMPLETED_CONFIDENCE, DepthConfig, estimate_depth
@@ -173,3 +174,9 @@ def test_one_view_is_an_error():
     alone = CameraPrior(scene.cameras.select([0]), scene.prior.points, (), (), "known")
     with pytest.raises(ValueError, match="at least 2"):
         estimate_depth(alone, scene.images, CONFIG)
+
+
+def test_cameras_in_one_place_are_an_error():
+    scene = Scene([(0.0, 0.0), (0.0, 0.0)], [(64, 48)] * 2)
+    with pytest.raises(InputError, match="same place"):
+        estimate_depth(scene.prior, scene.images, CONFIG)

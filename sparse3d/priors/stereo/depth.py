@@ -18,6 +18,7 @@ from jaxtyping import Float, Float32, Int32
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.distortion import undistort_image, undistort_mask, undistorted_camera
+from sparse3d.core.errors import InputError
 from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior, SparsePoints, ViewDepth
 from sparse3d.core.images import ImageSet
 from sparse3d.priors.stereo.completion import complete, remove_speckles, sharpen_edges
@@ -56,7 +57,7 @@ class DepthConfig:
 
     max_side: int = 512
     neighbours: int = 4
-    coarse_scale: float = 0.5
+    coarse_scale: float = 0.75
     max_planes: int = 192
     plane_step_px: float = 0.7
     band: int = 10
@@ -74,7 +75,7 @@ class DepthConfig:
 
 @dataclass(frozen=True)
 class Match:
-    """What matching alone says of one view: inverse depth, cost in [0, 1], uniqueness, and where it is only speckle."""
+    """What matching alone says of one view: inverse depth, cost in [0, 1] and uniqueness."""
 
     inverse: Float32[np.ndarray, "h w"]
     cost: Float32[np.ndarray, "h w"]
@@ -105,6 +106,7 @@ def estimate_depth(cameras: CameraPrior, images: ImageSet, config: DepthConfig) 
 
     Raises:
         ValueError: fewer than two views, or a camera that is not finite.
+        InputError: all cameras stand in one place.
     """
     if len(cameras.cameras) < 2:
         raise ValueError(f"depth needs at least 2 placed views, got {len(cameras.cameras)}")
@@ -150,6 +152,9 @@ def estimate_surfaces(views: Sequence[PosedImage], points: SparsePoints, config:
     """Both passes over all views. Sparse points count in the views' order and any resolution."""
     seen = points_seen(points, views)
     neighbours = [neighbours_of(i, views, points, seen, config.neighbours) for i in range(len(views))]
+    for index, found in enumerate(neighbours):
+        if not found:
+            raise InputError(f"view {index}: all other cameras stand in the same place, depth cannot be triangulated")
     spans = [depth_range(views[i], [views[j] for j in neighbours[i]], seen[i]) for i in range(len(views))]
     small = [view.scaled(config.coarse_scale) for view in views]
     run = _runner(config.workers, len(views))

@@ -54,6 +54,13 @@ class PosedImage:
         """Camera centre in the world."""
         return -self.cam_from_world[:3, :3].T @ self.cam_from_world[:3, 3]
 
+    def rays(self) -> Float32[np.ndarray, "h w 3"]:
+        """Directions of the pixel centres in camera axes, with z = 1."""
+        width, height = self.size
+        xs, ys = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+        pixels = np.stack([xs, ys, np.ones_like(xs)], -1)
+        return (pixels @ np.linalg.inv(self.K).T).astype(np.float32)
+
     @staticmethod
     def build(
         colour: Float32[np.ndarray, "h w 3"],
