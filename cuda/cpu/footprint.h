@@ -66,14 +66,20 @@ struct Footprint {
   }
 };
 
+struct TilePlace {
+  int x, y;  // in tiles
+
+  template <class Real>
+  S3D_HD TilePlace(const Frame<Real>& frame, int tile) : x(tile % frame.tiles_x), y(tile / frame.tiles_x) {}
+};
+
 // Private place of one splat in one tile: what a tile sums up for a splat is written there and gathered per splat
 // later, without atomics and in an order that does not depend on the threads.
 template <class Real>
-S3D_HD size_t instance_slot(const Frame<Real>& frame, uint32_t index, int tile) {
+S3D_HD size_t instance_slot(const Frame<Real>& frame, uint32_t index, TilePlace tile) {
   const Record<Real>& r = frame.records[index];
-  const int x = tile % frame.tiles_x, y = tile / frame.tiles_x;
-  return size_t(frame.chunk_slots[index / kChunk]) + r.slot + size_t((y - r.tile_y0) * (r.tile_x1 - r.tile_x0)) +
-         size_t(x - r.tile_x0);
+  return size_t(frame.chunk_slots[index / kChunk]) + r.slot +
+         unsigned((tile.y - r.tile_y0) * (r.tile_x1 - r.tile_x0) + (tile.x - r.tile_x0));
 }
 
 // The channels of a splat in the order of the planes. Only calls with extra channels need to copy them together.

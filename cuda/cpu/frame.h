@@ -14,7 +14,6 @@ constexpr int kTile = 32;
 // Vectors may run past a tile's right border into columns that hold zero transmittance; no masks are needed.
 constexpr int kTilePadding = 8;
 constexpr int kTileStride = kTile + kTilePadding;
-constexpr int kPlane = kTile * kTileStride;
 constexpr int kLanes = 8;
 // Gaussians per unit of work. Sums over the cameras' gradients are kept per chunk, so they do not depend on the
 // threads.
@@ -93,7 +92,9 @@ struct Kernels {
   LossBand<Real> loss_band;
 };
 
-// Planes of a tile: transmittance, residual, and a colour or gradient plane per channel; plus padding for overruns.
-constexpr size_t scratch_reals(int channels) { return size_t(channels + 3) * kPlane; }
+// A tile's planes are interleaved by rows: transmittance, residual (backward), then a colour or gradient per channel. Whole
+// planes behind one another would lie at multiples of 4096 bytes, where loads wait for stores that they have nothing to
+// do with.
+constexpr size_t scratch_reals(int channels) { return size_t(channels + 2) * kTile * kTileStride; }
 
 }  // namespace s3d

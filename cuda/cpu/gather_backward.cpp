@@ -14,27 +14,37 @@ template <class Real>
 using V = Simd<Real, kLanes>;
 constexpr int kMaxSums = kMoments + kMaxChannels;
 
-// Camera sums in double: a hundred thousand terms of float32 would lose three digits.
-struct CameraSums {
-  typedef double Raw __attribute__((vector_size(kLanes * sizeof(double))));
-  Raw v[kCameraSums] = {};
+// Camera sums: few terms in float, then double. A hundred thousand terms of float32 would lose three digits.
+template <class Real>
+class CameraSums {
+ public:
+  // Adds one value a lane to each of the sums; every 16th time they are moved on to double.
+  S3D_HD void add(const V<Real> (&x)[kCameraSums]) {
+    for (int i = 0; i < kCameraSums; ++i) lanes_[i] = lanes_[i] + x[i];
+    if (++pending_ == 16) flush();
+  }
+  void store(double* out) {
+    flush();
+    for (int i = 0; i < kCameraSums; ++i) out[i] = total_[i];
+  }
 
-  template <class Real>
-  S3D_HD void add(int i, V<Real> x) {
-    v[i] += __builtin_convertvector(x.v, Raw);
-  }
-  void store(double* out) const {
+ private:
+  void flush() {
     for (int i = 0; i < kCameraSums; ++i) {
-      double s = 0;
-      for (int lane = 0; lane < kLanes; ++lane) s += v[i][lane];
-      out[i] = s;
+      for (int lane = 0; lane < kLanes; ++lane) total_[i] += double(lanes_[i][lane]);
+      lanes_[i] = V<Real>(Real(0));
     }
+    pending_ = 0;
   }
+
+  V<Real> lanes_[kCameraSums] = {};
+  double total_[kCameraSums] = {};
+  int pending_ = 0;
 };
 
 // Sums a splat's instance slots into `out` (slot_stride values, a multiple of four).
 template <class Real>
-S3D_HD void sum_slots(const Frame<Real>& frame, int64_t index, Real* out) {
+S3D_HD void sum_slots(const Frame<Real>& frame, uint64_t index, Real* out) {
   using Quad = Simd<Real, 4>;
   const Record<Real>& r = frame.records[index];
   const int tiles = (r.tile_x1 - r.tile_x0) * (r.tile_y1 - r.tile_y0), stride = frame.slot_stride;
@@ -140,7 +150,7 @@ void mask_gradient(Mask<Real, kLanes> keep, SplatGradient<Real>* g) {
 }
 
 template <class Real>
-void store_gradient(const Frame<Real>& frame, LaneRange lanes, const SplatGradient<Real>& g, CameraSums* camera) {
+void store_gradient(const Frame<Real>& frame, LaneRange lanes, const SplatGradient<Real>& g, CameraSums<Real>* camera) {
   const auto& o = g.geometry;
   scatter3(frame.g_means, lanes, o.mean + g.view_mean, frame.accumulate);
   scatter3(frame.g_scales, lanes, o.scale, frame.accumulate);
@@ -153,22 +163,22 @@ void store_gradient(const Frame<Real>& frame, LaneRange lanes, const SplatGradie
     scatter(frame.g_centres, 2, 0, lanes, g.centre_x, false);
     scatter(frame.g_centres, 2, 1, lanes, g.centre_y, false);
   }
-  for (int i = 0; i < 9; ++i) camera->add<Real>(i, o.rotation.m[i / 3][i % 3]);
-  const V<Real> rest[10] = {o.translation.x, o.translation.y, o.translation.z, o.fx, o.fy, o.cx, o.cy,
-                            -g.view_mean.x,  -g.view_mean.y,  -g.view_mean.z};
-  for (int i = 0; i < 10; ++i) camera->add<Real>(9 + i, rest[i]);
+  const auto& r = o.rotation.m;
+  camera->add({r[0][0], r[0][1], r[0][2], r[1][0], r[1][1], r[1][2], r[2][0], r[2][1], r[2][2], o.translation.x,
+               o.translation.y, o.translation.z, o.fx, o.fy, o.cx, o.cy, -g.view_mean.x, -g.view_mean.y,
+               -g.view_mean.z});
 }
 
 template <class Real>
-void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums* camera) {
+void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums<Real>* camera) {
   using Vec = V<Real>;
   const int stride = frame.slot_stride, first_feature = kMoments + (frame.with_depth ? 4 : 3);
   alignas(64) Real slots[kLanes * (kMaxSums + 2)];
   Mask<Real, kLanes> drawn;
   for (int i = 0; i < kLanes; ++i) {
     const TileBox box = frame.boxes[lanes.element(i)];
-    drawn.v[i] = i < lanes.active && box.x1 > box.x0 ? -1 : 0;
-    if (i < lanes.active) sum_slots(frame, lanes.first + i, slots + i * stride);
+    drawn.set(i, i < lanes.active && box.x1 > box.x0);
+    if (i < lanes.active) sum_slots(frame, uint64_t(lanes.first + i), slots + i * stride);
   }
   const LaneRange local{0, lanes.active};
   Vec sums[kMoments + 4];
@@ -193,7 +203,7 @@ void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums* camera)
   g.view_mean = colour_backward(frame, lanes, mean, g_colour);
   splat_backward(frame, lanes, sums, frame.with_depth ? sums[kMoments + 3] : zero, mean, &g);
   // A chain rule that overflows for a degenerate Gaussian gives it nothing; a loss that is not finite stays visible.
-  const Mask<Real, kLanes> bad_loss = {~is_finite(upstream).v};
+  const Mask<Real, kLanes> bad_loss = ~is_finite(upstream);
   mask_gradient(drawn & (geometry_finite(g) | bad_loss), &g);
   store_gradient(frame, lanes, g, camera);
 }
@@ -203,7 +213,7 @@ void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums* camera)
 template <class Real>
 void gather_backward_chunk(const Frame<Real>& frame, int64_t chunk) {
   const int64_t begin = chunk * kChunk, end = begin + kChunk < frame.count ? begin + kChunk : frame.count;
-  CameraSums camera;
+  CameraSums<Real> camera;
   for (int64_t i = begin; i < end; i += kLanes)
     gather_lanes(frame, LaneRange{i, int(end - i < kLanes ? end - i : kLanes)}, &camera);
   camera.store(frame.camera_sums + chunk * kCameraSums);

@@ -17,12 +17,12 @@ struct LaneRange {
 
 template <class Real>
 S3D_HD Simd<Real, kLanes> gather(const Real* base, int stride, int component, LaneRange lanes) {
-  typename Simd<Real, kLanes>::Raw r;
+  Simd<Real, kLanes> r;
   if (__builtin_expect(lanes.active == kLanes, 1)) {
     const Real* p = base + lanes.first * stride + component;
-    for (int i = 0; i < kLanes; ++i) r[i] = p[i * stride];
+    for (int i = 0; i < kLanes; ++i) r.set(i, p[i * stride]);
   } else {
-    for (int i = 0; i < kLanes; ++i) r[i] = base[lanes.element(i) * stride + component];
+    for (int i = 0; i < kLanes; ++i) r.set(i, base[lanes.element(i) * stride + component]);
   }
   return r;
 }
@@ -31,9 +31,9 @@ template <class Real>
 S3D_HD void scatter(Real* base, int stride, int component, LaneRange lanes, Simd<Real, kLanes> v, bool accumulate) {
   Real* p = base + lanes.first * stride + component;
   if (accumulate) {
-    for (int i = 0; i < lanes.active; ++i) p[i * stride] += v.v[i];
+    for (int i = 0; i < lanes.active; ++i) p[i * stride] += v[i];
   } else {
-    for (int i = 0; i < lanes.active; ++i) p[i * stride] = v.v[i];
+    for (int i = 0; i < lanes.active; ++i) p[i * stride] = v[i];
   }
 }
 

@@ -48,23 +48,28 @@ Mask<Real, kLanes> features_finite(const Frame<Real>& frame, LaneRange lanes) {
   return is_finite(sum);
 }
 
-// Tile ranges touched by a centre +- extent; empty (0, 0) when outside. Comparisons are false for NaN.
+// First and one-past-last tile along one axis, and whether any pixel centre (at +0.5) lies within centre +- extent.
 template <class Real>
-S3D_HD bool tile_range(Real centre, Real extent, int pixels, uint16_t* begin, uint16_t* end) {
-  // First and last pixel whose centre (at +0.5) lies in the footprint.
-  const Real low = centre - extent - Real(0.5), high = centre + extent - Real(0.5);
-  if (!(high >= Real(0)) || !(low <= Real(pixels - 1))) return false;
-  const int first = low > Real(0) ? int(low) : 0;  // truncation takes in at most one pixel too many
-  const int last = high < Real(pixels - 1) ? int(high) : pixels - 1;
-  *begin = uint16_t(first / kTile);
-  *end = uint16_t(last / kTile + 1);
-  return true;
-}
+struct TileRange {
+  V<Real> first_pixel, last_pixel;
+  Mask<Real, kLanes> touches;
+
+  S3D_HD TileRange(V<Real> centre, V<Real> extent, Real pixels) {
+    const V<Real> half(Real(0.5)), zero(Real(0)), last(pixels - 1);
+    const V<Real> low = centre - extent - half, high = centre + extent - half;
+    touches = (high >= zero) & (last >= low);  // false for NaN
+    first_pixel = maximum(low, zero);          // a NaN gives zero
+    last_pixel = maximum(minimum(high, last), zero);
+  }
+};
+
+constexpr int kRecordReals = 13;
+static_assert(offsetof(Record<float>, tile_x0) == kRecordReals * sizeof(float), "the record begins with its numbers");
 
 template <class Real>
 struct Lanes8 {
   Real v[kLanes];
-  Lanes8(V<Real> x) { x.store(v); }
+  S3D_HD Lanes8(V<Real> x) { x.store(v); }
 };
 
 template <class Real>
@@ -104,31 +109,38 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
   const Vec extent_x = square_root(spread * p.cov_xx), extent_y = square_root(spread * p.cov_yy);
   const Vec scale_conic(Real(-0.5 * kLog2E)), two(Real(2));
 
-  const Lanes8<Real> lx(x), ly(y), ea(scale_conic * conic_a), eb(two * scale_conic * conic_b),
-      ec(scale_conic * conic_c);
-  const Lanes8<Real> lo(log2_opacity), z(p.point_cam.z), ex(extent_x), ey(extent_y),
-      top(extent_y * p.cov_xy / p.cov_yy);
-  const Lanes8<Real> red(maximum(channels[0], zero)), green(maximum(channels[1], zero)),
-      blue(maximum(channels[2], zero));
+  const TileRange<Real> range_x(x, extent_x, frame.camera.width), range_y(y, extent_y, frame.camera.height);
+  drawn = drawn & range_x.touches & range_y.touches;
+
+  const Lanes8<Real> rows[] = {x, y, scale_conic * conic_a, two * scale_conic * conic_b, scale_conic * conic_c, log2_opacity,
+                               maximum(channels[0], zero), maximum(channels[1], zero), maximum(channels[2], zero),
+                               p.point_cam.z, extent_x, extent_y, extent_y * p.cov_xy / p.cov_yy};
+  const Lanes8<Real> left(range_x.first_pixel), right(range_x.last_pixel), top(range_y.first_pixel),
+      bottom(range_y.last_pixel), radius(maximum(extent_x, extent_y));
   for (int i = 0; i < lanes.active; ++i) {
     const int64_t index = lanes.first + i;
     Record<Real>& r = frame.records[index];
+    // The record's numbers stand in the order of `rows`; written one by one, they need no detour over the stack.
+    Real* numbers = &r.x;
+    for (int k = 0; k < kRecordReals; ++k) numbers[k] = rows[k].v[i];
+    const bool seen = drawn[i];
     TileBox box{0, 0, 0, 0};
-    const bool seen = drawn.v[i] && tile_range(lx.v[i], ex.v[i], int(frame.camera.width), &box.x0, &box.x1) &&
-                      tile_range(ly.v[i], ey.v[i], int(frame.camera.height), &box.y0, &box.y1);
-    if (!seen) box = TileBox{0, 0, 0, 0};
-    r = Record<Real>{
-        lx.v[i],          ly.v[i], ea.v[i],  eb.v[i], ec.v[i], lo.v[i], {red.v[i], green.v[i], blue.v[i], z.v[i]},
-        ex.v[i],          ey.v[i], top.v[i], box.x0,  box.y0,  box.x1,  box.y1,
-        cursor->instances};
-    frame.boxes[index] = box;
-    if (frame.radii) frame.radii[index] = seen ? (ex.v[i] > ey.v[i] ? ex.v[i] : ey.v[i]) : Real(0);
-    if (!seen) continue;
-    const float depth = float(z.v[i]);  // positive floats order like their bits
-    uint32_t key;
-    std::memcpy(&key, &depth, sizeof key);
-    cursor->pairs[cursor->visible++] = KeyIndex{key, uint32_t(index)};
+    if (seen) {
+      box = {uint16_t(unsigned(int(left.v[i])) / kTile), uint16_t(unsigned(int(top.v[i])) / kTile),
+             uint16_t(unsigned(int(right.v[i])) / kTile + 1), uint16_t(unsigned(int(bottom.v[i])) / kTile + 1)};
+      const float depth = float(rows[9].v[i]);  // positive floats order like their bits
+      uint32_t key;
+      std::memcpy(&key, &depth, sizeof key);
+      cursor->pairs[cursor->visible++] = KeyIndex{key, uint32_t(index)};
+    }
+    r.tile_x0 = box.x0;
+    r.tile_y0 = box.y0;
+    r.tile_x1 = box.x1;
+    r.tile_y1 = box.y1;
+    r.slot = cursor->instances;
     cursor->instances += uint32_t(box.x1 - box.x0) * uint32_t(box.y1 - box.y0);
+    frame.boxes[index] = box;
+    if (frame.radii) frame.radii[index] = seen ? radius.v[i] : Real(0);
   }
 }
 

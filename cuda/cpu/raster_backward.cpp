@@ -12,43 +12,44 @@ namespace {
 
 constexpr uint32_t kPrefetch = 8;
 
+// Rows of transmittance, residual and a gradient per channel, kTileStride apart.
 template <class Real>
 struct BackwardPlanes {
-  Real *transmittance, *residual;
-  Real* gradient;  // channel c at gradient + c * kPlane
+  Real* base;
+  int row;  // distance of two rows
 };
 
 // Loads the gradients and starts the residual at d loss / d (everything): sum of gradient * image - T_end * g_alpha.
 template <class Real>
 BackwardPlanes<Real> load_tile(const Frame<Real>& frame, const TileArea& area, Real* scratch) {
-  const BackwardPlanes<Real> planes{scratch, scratch + kPlane, scratch + 2 * kPlane};
-  std::memset(scratch, 0, size_t(frame.channels + 2) * kPlane * sizeof(Real));
+  const BackwardPlanes<Real> planes{scratch, (frame.channels + 2) * kTileStride};
+  std::memset(scratch, 0, size_t(planes.row) * kTile * sizeof(Real));
   const int width = int(frame.camera.width), first_feature = frame.with_depth ? 4 : 3;
   for (int y = 0; y < area.rows; ++y) {
     const int64_t row = int64_t(area.y + y) * width + area.x;
-    const int at = y * kTileStride;
-    Real *transmittance = planes.transmittance + at, *residual = planes.residual + at, *gradient = planes.gradient + at;
+    Real *transmittance = planes.base + y * planes.row, *residual = transmittance + kTileStride;
+    Real* gradient = residual + kTileStride;
     const Real *g_rgb = frame.g_rgb + 3 * row, *rgb = frame.rgb + 3 * row;
     for (int x = 0; x < area.columns; ++x) {
       transmittance[x] = Real(1);
       const Real r = g_rgb[3 * x], g = g_rgb[3 * x + 1], b = g_rgb[3 * x + 2];
       gradient[x] = r;
-      gradient[kPlane + x] = g;
-      gradient[2 * kPlane + x] = b;
+      gradient[kTileStride + x] = g;
+      gradient[2 * kTileStride + x] = b;
       residual[x] = r * rgb[3 * x] + g * rgb[3 * x + 1] + b * rgb[3 * x + 2];
     }
     if (frame.g_alpha)
       for (int x = 0; x < area.columns; ++x) residual[x] -= (Real(1) - frame.alpha[row + x]) * frame.g_alpha[row + x];
     if (frame.with_depth && frame.g_depth)
       for (int x = 0; x < area.columns; ++x) {
-        gradient[3 * kPlane + x] = frame.g_depth[row + x];
+        gradient[3 * kTileStride + x] = frame.g_depth[row + x];
         residual[x] += frame.g_depth[row + x] * frame.depth[row + x];
       }
     if (!frame.g_values) continue;
     for (int c = 0; c < frame.features; ++c)
       for (int x = 0; x < area.columns; ++x) {
         const int64_t i = (row + x) * frame.features + c;
-        gradient[(first_feature + c) * kPlane + x] = frame.g_values[i];
+        gradient[(first_feature + c) * kTileStride + x] = frame.g_values[i];
         residual[x] += frame.g_values[i] * frame.image_values[i];
       }
   }
@@ -86,21 +87,21 @@ S3D_HD void differentiate_strip(const Footprint<Real>& footprint, int first, Ran
   for (int y = rows.first; y <= rows.last; ++y) {
     const V dy(Real(y) - footprint.y);
     const V exponent = multiply_add(multiply_add(V(s.c), dy, slope), dy, base);
-    const int at = y * kTileStride + first;
-    const V transmittance = V::load(planes.transmittance + at);
+    Real* plane = planes.base + y * planes.row + first;
+    const V transmittance = V::load(plane);
     const V alpha = blend_alpha(exponent, transmittance);
     const V weight = alpha * transmittance;
-    (transmittance - weight).store(planes.transmittance + at);
+    (transmittance - weight).store(plane);
     V shade(Real(0));
-    const Real* gradient = planes.gradient + at;
-    for (int c = 0; c < count; ++c, gradient += kPlane) {
+    const Real* gradient = plane + 2 * kTileStride;
+    for (int c = 0; c < count; ++c, gradient += kTileStride) {
       const V g = V::load(gradient);
       shade = multiply_add(g, V(values[c]), shade);
       sums->channel[c] = multiply_add(weight, g, sums->channel[c]);
     }
     const V weighted_shade = weight * shade;
-    const V behind = V::load(planes.residual + at) - weighted_shade;
-    behind.store(planes.residual + at);
+    const V behind = V::load(plane + kTileStride) - weighted_shade;
+    behind.store(plane + kTileStride);
     const V g = blend_backward(alpha, weighted_shade, behind);
     const V g_dy = g * dy;
     sum = sum + g;
@@ -120,9 +121,13 @@ template <int kChannels, class Real>
 void backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
   const TileArea area(frame, tile);
   const BackwardPlanes<Real> planes = load_tile(frame, area, scratch);
+  const TilePlace place(frame, tile);
   const uint32_t begin = frame.tile_begin[tile], used = frame.tile_end_used[tile], end = frame.tile_begin[tile + 1];
   for (uint32_t i = begin; i < used; ++i) {
-    if (i + kPrefetch < used) __builtin_prefetch(frame.records + frame.instances[i + kPrefetch]);
+    // First the record that tells the slot's place, later the slot: both are scattered over memory.
+    if (i + 2 * kPrefetch < used) __builtin_prefetch(frame.records + frame.instances[i + 2 * kPrefetch]);
+    if (i + kPrefetch < used)
+      __builtin_prefetch(frame.slots + instance_slot(frame, frame.instances[i + kPrefetch], place) * frame.slot_stride, 1);
     const uint32_t index = frame.instances[i];
     const Footprint<Real> footprint(frame.records[index], area);
     Real buffer[kMaxChannels];
@@ -130,10 +135,10 @@ void backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
     SplatSums<kChannels, Real> sums(frame.channels);
     for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
       differentiate_strip(footprint, first, footprint.rows(first, area.rows), planes, values, frame.channels, &sums);
-    sums.store(frame.slots + instance_slot(frame, index, tile) * frame.slot_stride, frame.channels);
+    sums.store(frame.slots + instance_slot(frame, index, place) * frame.slot_stride, frame.channels);
   }
   for (uint32_t i = used; i < end; ++i)
-    std::memset(frame.slots + instance_slot(frame, frame.instances[i], tile) * frame.slot_stride, 0,
+    std::memset(frame.slots + instance_slot(frame, frame.instances[i], place) * frame.slot_stride, 0,
                 size_t(frame.slot_stride) * sizeof(Real));
 }
 

@@ -17,25 +17,22 @@ constexpr uint32_t kPrefetch = 8;
 
 template <class Real>
 struct ForwardPlanes {
-  Real* transmittance;
-  Real* channel;  // channel c at channel + c * kPlane
+  Real* base;
+  int row;  // distance of two rows: the transmittance, then the channels, kTileStride apart
 
-  ForwardPlanes(Real* scratch, int channels, const TileArea& area) {
-    transmittance = scratch;
-    channel = scratch + kPlane;
-    std::memset(scratch, 0, size_t(channels + 1) * kPlane * sizeof(Real));
+  ForwardPlanes(Real* scratch, int channels, const TileArea& area) : base(scratch), row((channels + 1) * kTileStride) {
+    std::memset(scratch, 0, size_t(row) * kTile * sizeof(Real));
     for (int y = 0; y < area.rows; ++y)
-      for (int x = 0; x < area.columns; ++x) transmittance[y * kTileStride + x] = Real(1);
+      for (int x = 0; x < area.columns; ++x) scratch[y * row + x] = Real(1);
   }
 
-  bool opaque() const {
+  bool opaque(int rows) const {
     using V = Simd<Real, kLanes>;
     V most(Real(0));
-    for (int i = 0; i < kPlane; i += kLanes) most = maximum(most, V::load(transmittance + i));
-    Real lanes[kLanes];
-    most.store(lanes);
-    for (Real lane : lanes)
-      if (lane >= Real(kMinTransmittance)) return false;
+    for (int y = 0; y < rows; ++y)
+      for (int x = 0; x < kTile; x += kLanes) most = maximum(most, V::load(base + y * row + x));
+    for (int lane = 0; lane < kLanes; ++lane)
+      if (most[lane] >= Real(kMinTransmittance)) return false;
     return true;
   }
 };
@@ -49,9 +46,8 @@ struct WeightStatistics {
     most = maximum(most, weight);
   }
   void store(Real* slot) const {
-    Real lanes[kLanes], largest = 0;
-    most.store(lanes);
-    for (Real lane : lanes) largest = lane > largest ? lane : largest;
+    Real largest = 0;
+    for (int lane = 0; lane < kLanes; ++lane) largest = most[lane] > largest ? most[lane] : largest;
     slot[0] = horizontal_sum(sum);
     slot[1] = largest;
   }
@@ -69,15 +65,15 @@ S3D_HD void blend_strip(const Footprint<Real>& footprint, int first, Range rows,
   for (int y = rows.first; y <= rows.last; ++y) {
     const V dy(Real(y) - footprint.y);
     const V exponent = multiply_add(multiply_add(V(s.c), dy, slope), dy, base);
-    const int at = y * kTileStride + first;
-    const V transmittance = V::load(planes.transmittance + at);
+    Real* plane = planes.base + y * planes.row + first;
+    const V transmittance = V::load(plane);
     const V weight = blend_alpha(exponent, transmittance) * transmittance;
-    (transmittance - weight).store(planes.transmittance + at);
-    Real* plane = planes.channel + at;
+    (transmittance - weight).store(plane);
+    plane += kTileStride;
     if constexpr (kChannels > 0) {
-      for (int c = 0; c < kChannels; ++c, plane += kPlane) multiply_add(weight, colour[c], V::load(plane)).store(plane);
+      for (int c = 0; c < kChannels; ++c, plane += kTileStride) multiply_add(weight, colour[c], V::load(plane)).store(plane);
     } else {
-      for (int c = 0; c < channels; ++c, plane += kPlane)
+      for (int c = 0; c < channels; ++c, plane += kTileStride)
         multiply_add(weight, V(values[c]), V::load(plane)).store(plane);
     }
     if constexpr (kStatistics) statistics->add(weight);
@@ -89,22 +85,22 @@ void write_tile(const Frame<Real>& frame, const TileArea& area, const ForwardPla
   const int width = int(frame.camera.width), first_feature = frame.with_depth ? 4 : 3;
   for (int y = 0; y < area.rows; ++y) {
     const int64_t row = int64_t(area.y + y) * width + area.x;
-    const Real* transmittance = planes.transmittance + y * kTileStride;
-    const Real* channel = planes.channel + y * kTileStride;
+    const Real* transmittance = planes.base + y * planes.row;
+    const Real* channel = transmittance + kTileStride;
     Real* rgb = frame.rgb + 3 * row;
     for (int x = 0; x < area.columns; ++x) {
-      for (int c = 0; c < 3; ++c) rgb[3 * x + c] = channel[c * kPlane + x] + transmittance[x] * frame.background[c];
+      for (int c = 0; c < 3; ++c) rgb[3 * x + c] = channel[c * kTileStride + x] + transmittance[x] * frame.background[c];
       frame.alpha[row + x] = Real(1) - transmittance[x];
     }
-    if (frame.with_depth) std::memcpy(frame.depth + row, channel + 3 * kPlane, size_t(area.columns) * sizeof(Real));
+    if (frame.with_depth) std::memcpy(frame.depth + row, channel + 3 * kTileStride, size_t(area.columns) * sizeof(Real));
     for (int c = 0; c < frame.features; ++c)
       for (int x = 0; x < area.columns; ++x)
-        frame.image_values[(row + x) * frame.features + c] = channel[(first_feature + c) * kPlane + x];
+        frame.image_values[(row + x) * frame.features + c] = channel[(first_feature + c) * kTileStride + x];
   }
 }
 
 template <class Real>
-Real* statistics_slot(const Frame<Real>& frame, uint32_t index, int tile) {
+Real* statistics_slot(const Frame<Real>& frame, uint32_t index, TilePlace tile) {
   return frame.statistics_slots + 2 * instance_slot(frame, index, tile);
 }
 
@@ -112,10 +108,11 @@ template <int kChannels, bool kStatistics, class Real>
 void forward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
   const TileArea area(frame, tile);
   const ForwardPlanes<Real> planes(scratch, frame.channels, area);
+  const TilePlace place(frame, tile);
   const uint32_t begin = frame.tile_begin[tile], end = frame.tile_begin[tile + 1];
   uint32_t i = begin;
   for (; i < end; ++i) {
-    if ((i - begin) % kOpacityCheck == kOpacityCheck - 1 && planes.opaque()) break;
+    if ((i - begin) % kOpacityCheck == kOpacityCheck - 1 && planes.opaque(area.rows)) break;
     if (i + kPrefetch < end) __builtin_prefetch(frame.records + frame.instances[i + kPrefetch]);
     const uint32_t index = frame.instances[i];
     const Footprint<Real> footprint(frame.records[index], area);
@@ -125,11 +122,11 @@ void forward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
     for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
       blend_strip<kChannels, kStatistics>(footprint, first, footprint.rows(first, area.rows), planes, values,
                                           frame.channels, &statistics);
-    if constexpr (kStatistics) statistics.store(statistics_slot(frame, index, tile));
+    if constexpr (kStatistics) statistics.store(statistics_slot(frame, index, place));
   }
   frame.tile_end_used[tile] = i;
   if constexpr (kStatistics)
-    for (; i < end; ++i) WeightStatistics<Real>().store(statistics_slot(frame, frame.instances[i], tile));
+    for (; i < end; ++i) WeightStatistics<Real>().store(statistics_slot(frame, frame.instances[i], place));
   write_tile(frame, area, planes);
 }
 

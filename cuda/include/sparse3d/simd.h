@@ -1,14 +1,26 @@
-// A vector of W lanes over the compiler's portable vector extension (GCC, Clang): the value type T of the mathematics
-// on a CPU. The compiler splits it into what the instruction set has, so the same source serves SSE, AVX, AVX-512 and
-// NEON.
+// A vector of W lanes over the compiler's portable vector extension (GCC, Clang): the value type T of the mathematics on
+// a CPU. It holds as many native registers as W lanes take, so the same source serves SSE, NEON, AVX and AVX-512. (The
+// compiler can split longer vectors by itself, but then compares and selects lane by lane.)
 #pragma once
 
 #include <cstdint>
 
 #include "sparse3d/scalar.h"
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 namespace s3d {
 namespace S3D_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kRegisterBytes = 64;
+#elif defined(__AVX__)
+constexpr int kRegisterBytes = 32;
+#else
+constexpr int kRegisterBytes = 16;
+#endif
 
 template <class T>
 struct LaneInteger;
@@ -29,50 +41,129 @@ struct LaneVector {
 };
 
 template <class T, int W>
+constexpr int native_lanes() {
+  return W * int(sizeof(T)) < kRegisterBytes ? W : kRegisterBytes / int(sizeof(T));
+}
+
+template <class T, int W>
 struct Mask {
-  using Raw = typename LaneVector<typename LaneInteger<T>::type, W>::type;
-  Raw v;
-  friend S3D_HD Mask operator&(Mask a, Mask b) { return {a.v & b.v}; }
-  friend S3D_HD Mask operator|(Mask a, Mask b) { return {a.v | b.v}; }
+  static constexpr int kNative = native_lanes<T, W>(), kParts = W / kNative;
+  using Part = typename LaneVector<typename LaneInteger<T>::type, kNative>::type;
+  Part part[kParts];
+
+  S3D_HD bool operator[](int lane) const { return part[lane / kNative][lane % kNative] != 0; }
+  S3D_HD void set(int lane, bool value) { part[lane / kNative][lane % kNative] = value ? -1 : 0; }
+  friend S3D_HD Mask operator&(Mask a, Mask b) {
+    for (int i = 0; i < kParts; ++i) a.part[i] &= b.part[i];
+    return a;
+  }
+  friend S3D_HD Mask operator|(Mask a, Mask b) {
+    for (int i = 0; i < kParts; ++i) a.part[i] |= b.part[i];
+    return a;
+  }
+  friend S3D_HD Mask operator~(Mask a) {
+    for (int i = 0; i < kParts; ++i) a.part[i] = ~a.part[i];
+    return a;
+  }
 };
+
+namespace detail {
+
+// a < b ? a : b, which the compiler does not make one instruction of without being told.
+template <class P>
+S3D_HD P part_minimum(P a, P b) {
+  return a < b ? a : b;
+}
+template <class P>
+S3D_HD P part_maximum(P a, P b) {
+  return a > b ? a : b;
+}
+#if defined(__SSE2__)
+S3D_HD __m128 part_minimum(__m128 a, __m128 b) { return _mm_min_ps(a, b); }
+S3D_HD __m128 part_maximum(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+#endif
+#if defined(__AVX__)
+S3D_HD __m256 part_minimum(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
+S3D_HD __m256 part_maximum(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+#endif
+#if defined(__AVX512F__)
+S3D_HD __m512 part_minimum(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
+S3D_HD __m512 part_maximum(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+#endif
+
+}  // namespace detail
 
 template <class T, int W>
 struct Simd {
-  using Raw = typename LaneVector<T, W>::type;
-  using Unaligned = typename LaneVector<T, W>::unaligned;
-  static constexpr int kLanes = W;
-  using Scalar = T;
-  Raw v;
+  static constexpr int kLanes = W, kNative = native_lanes<T, W>(), kParts = W / kNative;
+  using Part = typename LaneVector<T, kNative>::type;
+  using Unaligned = typename LaneVector<T, kNative>::unaligned;
+  Part part[kParts];
 
   Simd() = default;
-  S3D_HD Simd(Raw raw) : v(raw) {}
-  S3D_HD Simd(T s) : v(s - Raw{}) {}
-
-  static S3D_HD Simd load(const T* p) { return Simd(Raw(*reinterpret_cast<const Unaligned*>(p))); }
-  S3D_HD void store(T* p) const { *reinterpret_cast<Unaligned*>(p) = v; }
-  static S3D_HD Simd iota() {
-    Raw r;
-    for (int i = 0; i < W; ++i) r[i] = T(i);
-    return r;
+  S3D_HD Simd(T s) {
+    for (int i = 0; i < kParts; ++i) part[i] = s - Part{};
   }
 
-  friend S3D_HD Simd operator+(Simd a, Simd b) { return a.v + b.v; }
-  friend S3D_HD Simd operator-(Simd a, Simd b) { return a.v - b.v; }
-  friend S3D_HD Simd operator*(Simd a, Simd b) { return a.v * b.v; }
-  friend S3D_HD Simd operator/(Simd a, Simd b) { return a.v / b.v; }
-  friend S3D_HD Simd operator-(Simd a) { return -a.v; }
-  friend S3D_HD Mask<T, W> operator<(Simd a, Simd b) { return {a.v < b.v}; }
-  friend S3D_HD Mask<T, W> operator>(Simd a, Simd b) { return {a.v > b.v}; }
-  friend S3D_HD Mask<T, W> operator>=(Simd a, Simd b) { return {a.v >= b.v}; }
-  friend S3D_HD Mask<T, W> operator==(Simd a, Simd b) { return {a.v == b.v}; }
-
-  friend S3D_HD Simd select(Mask<T, W> m, Simd a, Simd b) { return m.v ? a.v : b.v; }
-  friend S3D_HD Simd minimum(Simd a, Simd b) { return a.v < b.v ? a.v : b.v; }
-  friend S3D_HD Simd maximum(Simd a, Simd b) { return a.v > b.v ? a.v : b.v; }
-  friend S3D_HD Simd square_root(Simd a) {
-    Raw r;
-    for (int i = 0; i < W; ++i) r[i] = square_root(a.v[i]);
+  static S3D_HD Simd load(const T* p) {
+    Simd r;
+    for (int i = 0; i < kParts; ++i) r.part[i] = *reinterpret_cast<const Unaligned*>(p + i * kNative);
     return r;
+  }
+  S3D_HD void store(T* p) const {
+    for (int i = 0; i < kParts; ++i) *reinterpret_cast<Unaligned*>(p + i * kNative) = part[i];
+  }
+  static S3D_HD Simd iota() {
+    Simd r;
+    for (int i = 0; i < W; ++i) r.set(i, T(i));
+    return r;
+  }
+  S3D_HD T operator[](int lane) const { return part[lane / kNative][lane % kNative]; }
+  S3D_HD void set(int lane, T value) { part[lane / kNative][lane % kNative] = value; }
+
+#define S3D_SIMD_BINARY(op)                                       \
+  friend S3D_HD Simd operator op(Simd a, Simd b) {                \
+    Simd r;                                                       \
+    for (int i = 0; i < kParts; ++i) r.part[i] = a.part[i] op b.part[i]; \
+    return r;                                                     \
+  }
+  S3D_SIMD_BINARY(+)
+  S3D_SIMD_BINARY(-)
+  S3D_SIMD_BINARY(*)
+  S3D_SIMD_BINARY(/)
+#undef S3D_SIMD_BINARY
+#define S3D_SIMD_COMPARE(op)                                      \
+  friend S3D_HD Mask<T, W> operator op(Simd a, Simd b) {          \
+    Mask<T, W> r;                                                 \
+    for (int i = 0; i < kParts; ++i) r.part[i] = a.part[i] op b.part[i]; \
+    return r;                                                     \
+  }
+  S3D_SIMD_COMPARE(<)
+  S3D_SIMD_COMPARE(>)
+  S3D_SIMD_COMPARE(>=)
+  S3D_SIMD_COMPARE(==)
+#undef S3D_SIMD_COMPARE
+
+  friend S3D_HD Simd operator-(Simd a) {
+    for (int i = 0; i < kParts; ++i) a.part[i] = -a.part[i];
+    return a;
+  }
+  friend S3D_HD Simd select(Mask<T, W> m, Simd a, Simd b) {
+    for (int i = 0; i < kParts; ++i) a.part[i] = m.part[i] ? a.part[i] : b.part[i];
+    return a;
+  }
+  friend S3D_HD Simd minimum(Simd a, Simd b) {
+    for (int i = 0; i < kParts; ++i) a.part[i] = detail::part_minimum(a.part[i], b.part[i]);
+    return a;
+  }
+  friend S3D_HD Simd maximum(Simd a, Simd b) {
+    for (int i = 0; i < kParts; ++i) a.part[i] = detail::part_maximum(a.part[i], b.part[i]);
+    return a;
+  }
+  friend S3D_HD Simd square_root(Simd a) {
+    for (int i = 0; i < kParts; ++i)
+      for (int k = 0; k < kNative; ++k) a.part[i][k] = square_root(a.part[i][k]);
+    return a;
   }
 };
 
@@ -81,7 +172,7 @@ struct Simd {
 template <int W>
 S3D_HD Simd<float, W> base2_exp(Simd<float, W> x) {
   using V = Simd<float, W>;
-  using Integers = typename Mask<float, W>::Raw;
+  using Integers = typename Mask<float, W>::Part;
   const V magic(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer that stands in the low bits
   const V shifted = x + magic;
   const V f = x - (shifted - magic);
@@ -90,61 +181,81 @@ S3D_HD Simd<float, W> base2_exp(Simd<float, W> x) {
   p = multiply_add(p, f, V(0.24022119723839974f));
   p = multiply_add(p, f, V(0.6931469670647609f));
   p = multiply_add(p, f, V(1.0000000716546849f));
-  const Integers bits = Integers(p.v) + (Integers(shifted.v) << 23);
-  return V(typename V::Raw(bits));
+  for (int i = 0; i < V::kParts; ++i)
+    p.part[i] = typename V::Part(Integers(p.part[i]) + (Integers(shifted.part[i]) << 23));
+  return p;
 }
 
 // log2 of a positive, normal x: exponent plus 2 / ln(2) * atanh((m - 1) / (m + 1)) with the mantissa m in [0.7, 1.4].
 template <int W>
 S3D_HD Simd<float, W> base2_log(Simd<float, W> x) {
   using V = Simd<float, W>;
-  using Integers = typename Mask<float, W>::Raw;
+  using Integers = typename Mask<float, W>::Part;
   const Integers half_root = Integers{} + 0x3f3504f3;  // bits of sqrt(1/2)
-  const Integers exponent = (Integers(x.v) - half_root) >> 23;
-  const V m(typename V::Raw(Integers(x.v) - (exponent << 23)));
+  V m, whole;
+  for (int i = 0; i < V::kParts; ++i) {
+    const Integers exponent = (Integers(x.part[i]) - half_root) >> 23;
+    m.part[i] = typename V::Part(Integers(x.part[i]) - (exponent << 23));
+    whole.part[i] = __builtin_convertvector(exponent, typename V::Part);
+  }
   const V s = (m - V(1.0f)) / (m + V(1.0f));
   const V ss = s * s;
   V p = multiply_add(V(0.32059889f), ss, V(0.41219858f));  // 2 / ln(2) / (9, 7, 5, 3, 1)
   p = multiply_add(p, ss, V(0.57707802f));
   p = multiply_add(p, ss, V(0.96179669f));
   p = multiply_add(p, ss, V(2.8853900f));
-  return multiply_add(p, s, V(__builtin_convertvector(exponent, typename V::Raw)));
+  return multiply_add(p, s, whole);
 }
 
 // float64 is the test instrument: exact rather than fast.
 template <int W>
 S3D_HD Simd<double, W> base2_log(Simd<double, W> x) {
-  typename Simd<double, W>::Raw r;
-  for (int i = 0; i < W; ++i) r[i] = log2(x.v[i]);
-  return r;
+  for (int i = 0; i < W; ++i) x.set(i, log2(x[i]));
+  return x;
 }
 
 template <int W>
 S3D_HD Simd<double, W> base2_exp(Simd<double, W> x) {
-  typename Simd<double, W>::Raw r;
-  for (int i = 0; i < W; ++i) r[i] = exp2(x.v[i]);
-  return r;
+  for (int i = 0; i < W; ++i) x.set(i, exp2(x[i]));
+  return x;
 }
 
 template <class T, int W>
 S3D_HD T horizontal_sum(Simd<T, W> a) {
+  auto sum = a.part[0];
+  for (int i = 1; i < Simd<T, W>::kParts; ++i) sum += a.part[i];
   T s = 0;
-  for (int i = 0; i < W; ++i) s += a.v[i];
+  for (int k = 0; k < Simd<T, W>::kNative; ++k) s += sum[k];
   return s;
 }
 
 // Sums eight vectors of eight lanes each; lane i of the result is the sum of a[i].
 template <class T>
 S3D_HD Simd<T, 8> horizontal_sums(const Simd<T, 8> (&a)[8]) {
-  typename Simd<T, 8>::Raw b[4], c[2];
-  for (int i = 0; i < 4; ++i)
-    b[i] = __builtin_shufflevector(a[i].v, a[i + 4].v, 0, 1, 2, 3, 8, 9, 10, 11) +
-           __builtin_shufflevector(a[i].v, a[i + 4].v, 4, 5, 6, 7, 12, 13, 14, 15);
-  for (int i = 0; i < 2; ++i)
-    c[i] = __builtin_shufflevector(b[i], b[i + 2], 0, 1, 8, 9, 4, 5, 12, 13) +
-           __builtin_shufflevector(b[i], b[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-  return __builtin_shufflevector(c[0], c[1], 0, 8, 2, 10, 4, 12, 6, 14) +
-         __builtin_shufflevector(c[0], c[1], 1, 9, 3, 11, 5, 13, 7, 15);
+  using V = Simd<T, 8>;
+  V r;
+  if constexpr (V::kNative == 8) {
+    typename V::Part b[4], c[2];
+    for (int i = 0; i < 4; ++i)
+      b[i] = __builtin_shufflevector(a[i].part[0], a[i + 4].part[0], 0, 1, 2, 3, 8, 9, 10, 11) +
+             __builtin_shufflevector(a[i].part[0], a[i + 4].part[0], 4, 5, 6, 7, 12, 13, 14, 15);
+    for (int i = 0; i < 2; ++i)
+      c[i] = __builtin_shufflevector(b[i], b[i + 2], 0, 1, 8, 9, 4, 5, 12, 13) +
+             __builtin_shufflevector(b[i], b[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    r.part[0] = __builtin_shufflevector(c[0], c[1], 0, 8, 2, 10, 4, 12, 6, 14) +
+                __builtin_shufflevector(c[0], c[1], 1, 9, 3, 11, 5, 13, 7, 15);
+  } else if constexpr (V::kNative == 4) {
+    for (int h = 0; h < 2; ++h) {
+      typename V::Part s[4], c[2];
+      for (int i = 0; i < 4; ++i) s[i] = a[4 * h + i].part[0] + a[4 * h + i].part[1];
+      for (int i = 0; i < 2; ++i)
+        c[i] = __builtin_shufflevector(s[i], s[i + 2], 0, 1, 4, 5) + __builtin_shufflevector(s[i], s[i + 2], 2, 3, 6, 7);
+      r.part[h] = __builtin_shufflevector(c[0], c[1], 0, 4, 2, 6) + __builtin_shufflevector(c[0], c[1], 1, 5, 3, 7);
+    }
+  } else {
+    for (int i = 0; i < 8; ++i) r.set(i, horizontal_sum(a[i]));
+  }
+  return r;
 }
 
 }  // namespace S3D_ISA
