@@ -7,7 +7,7 @@ from numpy import ndarray
 from sparse3d.priors.stereo.chaining import place_by_partner
 from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.model import Model
-from sparse3d.priors.stereo.registration import Solution, place_by_points, refine
+from sparse3d.priors.stereo.registration import GROWING_ROUNDS, REFINE_ROUNDS, Solution, place_by_points, refine
 from sparse3d.priors.stereo.tracks import Tracks
 from sparse3d.priors.stereo.triangulation import Structure
 from sparse3d.priors.stereo.two_view import MatchGraph
@@ -62,7 +62,8 @@ def _try_to_place(
             continue
         poses = model.cam_from_world.copy()
         poses[view] = pose
-        tried = refine(model.with_poses(poses), tracks, config, hold_focal=hold_focal)
+        rounds = GROWING_ROUNDS if hold_focal else REFINE_ROUNDS
+        tried = refine(model.with_poses(poses), tracks, config, hold_focal=hold_focal, rounds=rounds)
         if tried.model.placed.sum() > model.placed.sum():
             return tried
     return None

@@ -29,6 +29,9 @@ most when they are weighed against the priors."""
 
 MIN_DEPTH = 1e-9
 
+SINGLE_THREADED_PRODUCT = 200_000
+"""Multiplications in one matrix product; OpenBLAS starts its threads at 262144."""
+
 
 @dataclass(frozen=True)
 class Adjusted:
@@ -238,9 +241,20 @@ def _reduce(system: _System, damping: float) -> tuple[ndarray, ndarray, ndarray]
     rhs = system.camera_rhs.copy()
     for j in range(3):
         carried = sum(system.mixed[i] * inverse[:, i, j] for i in range(3))
-        matrix = matrix - carried @ system.mixed[j].T
+        matrix = matrix - _product_over_points(carried, system.mixed[j])
         rhs = rhs - carried @ system.point_rhs[:, j]
     return matrix, rhs, inverse
+
+
+def _product_over_points(left: ndarray, right: ndarray) -> ndarray:
+    """`left @ right.T` in slices that stay below the size at which OpenBLAS starts threads, whose waiting costs more
+    than they gain on a busy machine."""
+    size, count = left.shape
+    width = max(16, SINGLE_THREADED_PRODUCT // max(size * size, 1))
+    whole = count // width * width
+    sliced = [x[:, :whole].reshape(size, -1, width).transpose(1, 0, 2) for x in (left, right)]
+    total = np.matmul(sliced[0], sliced[1].transpose(0, 2, 1)).sum(0)
+    return total + left[:, whole:] @ right[:, whole:].T
 
 
 def _solve(system: _System, damping: float) -> tuple[ndarray, ndarray]:

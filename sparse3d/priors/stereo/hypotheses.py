@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 SAME_FOCAL = 0.02
 """Hypotheses that end within this fraction of one another are the same answer."""
 
-GOOD_SHARE = 0.9
-"""Share of the matches' observations that a scene must explain to be taken without a competitor."""
+GOOD_SHARE, GOOD_PAIR_SHARE = 0.85, 0.5
+"""Share of all observations, or of every pair's, that a scene must explain to be taken without a competitor."""
 
 CONFIRMATIONS = 2
 """Starts that must end at the same answer, with all connected views placed, before the others are skipped."""
@@ -78,17 +78,31 @@ def _solve_start(start: Model, graph: MatchGraph, tracks: Tracks, config: Camera
         solution = registration.refine(mapped, tracks, config)
         best = assembly.add_missing(solution, graph, tracks, config, seed=seed)
         best_key = (int(best.model.placed.sum()), -explained_cost(best, tracks, config))
-        share = best.structure.inlier.mean() if len(tracks.views) else 0.0
-        if best_key[0] >= len(graph.components()[0]) and share >= GOOD_SHARE:
+        if best_key[0] >= len(graph.components()[0]) and _explains(best, graph, tracks):
             return best
     for pair_start in registration.start_from_pairs(start, graph, config, seed=seed):
-        solution = registration.refine(pair_start, tracks, config, hold_focal=True)
+        solution = registration.refine(pair_start, tracks, config, hold_focal=True, rounds=registration.GROWING_ROUNDS)
         solution = assembly.add_missing(solution, graph, tracks, config, seed=seed, hold_focal=True)
         solution = registration.refine(solution.model, tracks, config)
         key = (int(solution.model.placed.sum()), -explained_cost(solution, tracks, config))
         if key > best_key:
             best, best_key = solution, key
     return best
+
+
+def _explains(solution: Solution, graph: MatchGraph, tracks: Tracks) -> bool:
+    """Whether most observations agree with the scene, over all or in each pair of photos."""
+    inlier = solution.structure.inlier
+    if inlier.mean() >= GOOD_SHARE:
+        return True
+    table = np.zeros((tracks.count, len(graph.pixels)), np.int8)
+    table[tracks.points, tracks.views] = np.where(inlier, 2, 1)
+    shares = []
+    for pair in graph.pairs:
+        both = (table[:, pair.i] > 0) & (table[:, pair.j] > 0)
+        good = (table[:, pair.i] == 2) & (table[:, pair.j] == 2)
+        shares.append(good.sum() / max(both.sum(), 1))
+    return min(shares, default=0.0) >= GOOD_PAIR_SHARE
 
 
 def _nothing(tracks: Tracks) -> registration.Structure:

@@ -24,6 +24,9 @@ PAIRS_TRIED, PAIRS_STARTED = 6, 2
 ROUGH_ITERATIONS = 10
 """Steps of the first adjustments, whose inliers still change."""
 
+GROWING_ROUNDS = 2
+"""Rounds after each view while a scene grows."""
+
 REFINE_ROUNDS = 5
 """Rounds of triangulation and adjustment at most; two or three settle it."""
 
@@ -52,16 +55,24 @@ class Solution:
     focal_sigma: dict[int, float]
 
 
-def refine(model: Model, tracks: Tracks, config: CameraConfig, *, hold_focal: bool = False) -> Solution:
-    """Triangulate and adjust in turn until the inliers settle; views that lose their support lose their pose."""
+def refine(
+    model: Model, tracks: Tracks, config: CameraConfig, *, hold_focal: bool = False, rounds: int = REFINE_ROUNDS
+) -> Solution:
+    """Triangulate and adjust in turn until the inliers settle; views that lose their support lose their pose.
+
+    Args:
+        hold_focal: keep the focal length even where it is free.
+        rounds: at most this many; fewer for a start that is refined again.
+    """
     tolerance, before = LOOSE_SIGMAS, (0.0, 0)
     sigmas: dict[int, float] = {}
     structure = triangulation.triangulate(model, tracks, min_angle_deg=config.min_angle_deg, max_sigmas=tolerance)
-    for _ in range(REFINE_ROUNDS):
+    for _ in range(rounds):
         fit = tracks.select(_thinned(tracks, structure))
         if len(fit.views) == 0:
             break
-        steps = bundle.MAX_ITERATIONS if tolerance <= triangulation.MAX_SIGMAS else ROUGH_ITERATIONS
+        rough = tolerance > triangulation.MAX_SIGMAS or rounds < REFINE_ROUNDS
+        steps = ROUGH_ITERATIONS if rough else bundle.MAX_ITERATIONS
         adjusted = bundle.adjust(model, fit, structure.points, config, hold_focal=hold_focal, iterations=steps)
         model, sigmas = adjusted.model, adjusted.focal_sigma
         tolerance = max(triangulation.MAX_SIGMAS, tolerance / 2)
