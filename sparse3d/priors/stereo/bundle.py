@@ -240,7 +240,7 @@ def _reduce(system: _System, damping: float) -> tuple[ndarray, ndarray, ndarray]
     matrix = system.cameras + np.diag(system.prior_diagonal)
     rhs = system.camera_rhs.copy()
     for j in range(3):
-        carried = sum(system.mixed[i] * inverse[:, i, j] for i in range(3))
+        carried = np.add.reduce([system.mixed[i] * inverse[:, i, j] for i in range(3)])
         matrix = matrix - _product_over_points(carried, system.mixed[j])
         rhs = rhs - carried @ system.point_rhs[:, j]
     return matrix, rhs, inverse
@@ -250,6 +250,8 @@ def _product_over_points(left: ndarray, right: ndarray) -> ndarray:
     """`left @ right.T` in slices that stay below the size at which OpenBLAS starts threads, whose waiting costs more
     than they gain on a busy machine."""
     size, count = left.shape
+    if size == 0:
+        return np.zeros((0, 0))
     width = max(16, SINGLE_THREADED_PRODUCT // max(size * size, 1))
     whole = count // width * width
     sliced = [x[:, :whole].reshape(size, -1, width).transpose(1, 0, 2) for x in (left, right)]

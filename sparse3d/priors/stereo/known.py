@@ -85,7 +85,8 @@ def essential_of(model: Model, i: int, j: int) -> Float[ndarray, "3 3"]:
 
 def epipolar_errors(model: Model, graph: MatchGraph) -> Float[ndarray, " n"]:
     """Sampson errors, in matching pixels, of all verified matches between placed views."""
-    placed, parts = model.placed, [np.zeros(0)]
+    placed = model.placed
+    parts: list[ndarray] = [np.zeros(0)]
     for pair in graph.pairs:
         if placed[pair.i] and placed[pair.j]:
             a, b = (
