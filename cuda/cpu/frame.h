@@ -92,9 +92,9 @@ struct Kernels {
   LossBand<Real> loss_band;
 };
 
-// A tile's planes are interleaved by rows: transmittance, residual (backward), then a colour or gradient per channel. Whole
-// planes behind one another would lie at multiples of 4096 bytes, where loads wait for stores that they have nothing to
-// do with.
+// A tile's planes are interleaved by rows: transmittance, residual (backward), then a colour or gradient per channel.
+// Whole planes behind one another would lie at multiples of 4096 bytes, where loads wait for stores that they have
+// nothing to do with.
 constexpr size_t scratch_reals(int channels) { return size_t(channels + 2) * kTile * kTileStride; }
 
 }  // namespace s3d

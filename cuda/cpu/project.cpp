@@ -112,9 +112,19 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
   const TileRange<Real> range_x(x, extent_x, frame.camera.width), range_y(y, extent_y, frame.camera.height);
   drawn = drawn & range_x.touches & range_y.touches;
 
-  const Lanes8<Real> rows[] = {x, y, scale_conic * conic_a, two * scale_conic * conic_b, scale_conic * conic_c, log2_opacity,
-                               maximum(channels[0], zero), maximum(channels[1], zero), maximum(channels[2], zero),
-                               p.point_cam.z, extent_x, extent_y, extent_y * p.cov_xy / p.cov_yy};
+  const Lanes8<Real> rows[] = {x,
+                               y,
+                               scale_conic * conic_a,
+                               two * scale_conic * conic_b,
+                               scale_conic * conic_c,
+                               log2_opacity,
+                               maximum(channels[0], zero),
+                               maximum(channels[1], zero),
+                               maximum(channels[2], zero),
+                               p.point_cam.z,
+                               extent_x,
+                               extent_y,
+                               extent_y * p.cov_xy / p.cov_yy};
   const Lanes8<Real> left(range_x.first_pixel), right(range_x.last_pixel), top(range_y.first_pixel),
       bottom(range_y.last_pixel), radius(maximum(extent_x, extent_y));
   for (int i = 0; i < lanes.active; ++i) {

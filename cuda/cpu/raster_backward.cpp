@@ -19,6 +19,18 @@ struct BackwardPlanes {
   int row;  // distance of two rows
 };
 
+// Mean depth is the blended sum over alpha: its gradient reaches both.
+template <class Real>
+void load_depth_row(const Frame<Real>& frame, int64_t row, int columns, Real* gradient, Real* residual) {
+  for (int x = 0; x < columns; ++x) {
+    const Real alpha = frame.alpha[row + x];
+    if (!(alpha > Real(kMinDepthAlpha))) continue;
+    const Real g_sum = frame.g_depth[row + x] / alpha, g_alpha = -g_sum * frame.depth[row + x];
+    gradient[x] = g_sum;
+    residual[x] += frame.g_depth[row + x] * frame.depth[row + x] - (Real(1) - alpha) * g_alpha;
+  }
+}
+
 // Loads the gradients and starts the residual at d loss / d (everything): sum of gradient * image - T_end * g_alpha.
 template <class Real>
 BackwardPlanes<Real> load_tile(const Frame<Real>& frame, const TileArea& area, Real* scratch) {
@@ -41,10 +53,7 @@ BackwardPlanes<Real> load_tile(const Frame<Real>& frame, const TileArea& area, R
     if (frame.g_alpha)
       for (int x = 0; x < area.columns; ++x) residual[x] -= (Real(1) - frame.alpha[row + x]) * frame.g_alpha[row + x];
     if (frame.with_depth && frame.g_depth)
-      for (int x = 0; x < area.columns; ++x) {
-        gradient[3 * kTileStride + x] = frame.g_depth[row + x];
-        residual[x] += frame.g_depth[row + x] * frame.depth[row + x];
-      }
+      load_depth_row(frame, row, area.columns, gradient + 3 * kTileStride, residual);
     if (!frame.g_values) continue;
     for (int c = 0; c < frame.features; ++c)
       for (int x = 0; x < area.columns; ++x) {
@@ -127,7 +136,8 @@ void backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
     // First the record that tells the slot's place, later the slot: both are scattered over memory.
     if (i + 2 * kPrefetch < used) __builtin_prefetch(frame.records + frame.instances[i + 2 * kPrefetch]);
     if (i + kPrefetch < used)
-      __builtin_prefetch(frame.slots + instance_slot(frame, frame.instances[i + kPrefetch], place) * frame.slot_stride, 1);
+      __builtin_prefetch(frame.slots + instance_slot(frame, frame.instances[i + kPrefetch], place) * frame.slot_stride,
+                         1);
     const uint32_t index = frame.instances[i];
     const Footprint<Real> footprint(frame.records[index], area);
     Real buffer[kMaxChannels];

@@ -71,7 +71,8 @@ S3D_HD void blend_strip(const Footprint<Real>& footprint, int first, Range rows,
     (transmittance - weight).store(plane);
     plane += kTileStride;
     if constexpr (kChannels > 0) {
-      for (int c = 0; c < kChannels; ++c, plane += kTileStride) multiply_add(weight, colour[c], V::load(plane)).store(plane);
+      for (int c = 0; c < kChannels; ++c, plane += kTileStride)
+        multiply_add(weight, colour[c], V::load(plane)).store(plane);
     } else {
       for (int c = 0; c < channels; ++c, plane += kTileStride)
         multiply_add(weight, V(values[c]), V::load(plane)).store(plane);
@@ -89,10 +90,15 @@ void write_tile(const Frame<Real>& frame, const TileArea& area, const ForwardPla
     const Real* channel = transmittance + kTileStride;
     Real* rgb = frame.rgb + 3 * row;
     for (int x = 0; x < area.columns; ++x) {
-      for (int c = 0; c < 3; ++c) rgb[3 * x + c] = channel[c * kTileStride + x] + transmittance[x] * frame.background[c];
+      for (int c = 0; c < 3; ++c)
+        rgb[3 * x + c] = channel[c * kTileStride + x] + transmittance[x] * frame.background[c];
       frame.alpha[row + x] = Real(1) - transmittance[x];
     }
-    if (frame.with_depth) std::memcpy(frame.depth + row, channel + 3 * kTileStride, size_t(area.columns) * sizeof(Real));
+    if (frame.with_depth)
+      for (int x = 0; x < area.columns; ++x) {
+        const Real alpha = Real(1) - transmittance[x];
+        frame.depth[row + x] = alpha > Real(kMinDepthAlpha) ? channel[3 * kTileStride + x] / alpha : Real(0);
+      }
     for (int c = 0; c < frame.features; ++c)
       for (int x = 0; x < area.columns; ++x)
         frame.image_values[(row + x) * frame.features + c] = channel[(first_feature + c) * kTileStride + x];

@@ -2,7 +2,7 @@
 
 import ctypes
 
-VERSION = 1
+VERSION = 2
 OK = 0
 OUT_OF_MEMORY = 2
 FLOAT32, FLOAT64 = 0, 1

@@ -32,7 +32,7 @@ class KernelSettings:
 
 @dataclass(frozen=True)
 class KernelImages:
-    """What the kernel draws. `depth` is the sum of weight * z, not divided by alpha; None without depth."""
+    """What the kernel draws. `depth` is the mean z; None without depth."""
 
     rgb: Float[Tensor, "view h w 3"]
     alpha: Float[Tensor, "view h w"]

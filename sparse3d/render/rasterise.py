@@ -11,7 +11,7 @@ from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import Gaussians
 from sparse3d.kernels import library
 from sparse3d.kernels.rasteriser import KernelSettings, rasterise_views
-from sparse3d.render.options import Backend, RenderOptions, RenderOutput, RenderStatistics, mean_depth
+from sparse3d.render.options import Backend, RenderOptions, RenderOutput, RenderStatistics
 from sparse3d.render.reference import rasterise_reference
 
 __all__ = ["Backend", "RenderOptions", "RenderOutput", "RenderStatistics", "choose_backend", "rasterise"]
@@ -126,5 +126,5 @@ def _draw_cpu(
     if drawn.radii is not None and drawn.weight_sum is not None and drawn.weight_max is not None:
         assert centre_gradients is not None
         statistics = RenderStatistics(drawn.radii, drawn.weight_sum, drawn.weight_max, centre_gradients)
-    depth = torch.zeros_like(drawn.alpha) if drawn.depth is None else mean_depth(drawn.depth, drawn.alpha)
+    depth = drawn.alpha.new_zeros(()).expand_as(drawn.alpha) if drawn.depth is None else drawn.depth
     return RenderOutput(drawn.rgb, drawn.alpha, depth, drawn.values, statistics)

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct or a function below changes its meaning or its layout. */
-#define S3D_ABI_VERSION 1
+#define S3D_ABI_VERSION 2
 
 enum s3d_status { S3D_OK = 0, S3D_INVALID_ARGUMENT = 1, S3D_OUT_OF_MEMORY = 2, S3D_INTERNAL = 3 };
 enum s3d_dtype { S3D_FLOAT32 = 0, S3D_FLOAT64 = 1 };
@@ -62,7 +62,7 @@ typedef struct s3d_view {
 typedef struct s3d_image {
   void* rgb;    /* (h, w, 3) over the background */
   void* alpha;  /* (h, w) */
-  void* depth;  /* (h, w) sum of weight * z, not divided by alpha; NULL without depth */
+  void* depth;  /* (h, w) mean z of what was blended (sum of weight * z over alpha), 0 where alpha <= 0.001; or NULL */
   void* values; /* (h, w, c) sum of weight * value; NULL without features */
 } s3d_image;
 

@@ -15,6 +15,8 @@ constexpr double kMinTransmittance = 1e-4;
 // The Jacobian of the projection is linearised no further outside the image than this fraction of its size, beyond
 // either border: 0.15 * size = 0.3 * tan(fov / 2) in units of the image plane (Kerbl et al. 2023 use 1.3 * tan).
 constexpr double kFrustumMargin = 0.15;
+// Mean depth is told where more than this was blended; below, rounding and stray splats would speak.
+constexpr double kMinDepthAlpha = 1e-3;
 constexpr double kLog2E = 1.4426950408889634;
 // Spherical harmonics are stored about mid grey: colour = max(0, SH + 0.5).
 constexpr double kColourOffset = 0.5;

@@ -1,6 +1,6 @@
-// A vector of W lanes over the compiler's portable vector extension (GCC, Clang): the value type T of the mathematics on
-// a CPU. It holds as many native registers as W lanes take, so the same source serves SSE, NEON, AVX and AVX-512. (The
-// compiler can split longer vectors by itself, but then compares and selects lane by lane.)
+// A vector of W lanes over the compiler's portable vector extension (GCC, Clang): the value type T of the mathematics
+// on a CPU. It holds as many native registers as W lanes take, so the same source serves SSE, NEON, AVX and AVX-512.
+// (The compiler can split longer vectors by itself, but then compares and selects lane by lane.)
 #pragma once
 
 #include <cstdint>
@@ -121,22 +121,22 @@ struct Simd {
   S3D_HD T operator[](int lane) const { return part[lane / kNative][lane % kNative]; }
   S3D_HD void set(int lane, T value) { part[lane / kNative][lane % kNative] = value; }
 
-#define S3D_SIMD_BINARY(op)                                       \
-  friend S3D_HD Simd operator op(Simd a, Simd b) {                \
-    Simd r;                                                       \
+#define S3D_SIMD_BINARY(op)                                              \
+  friend S3D_HD Simd operator op(Simd a, Simd b) {                       \
+    Simd r;                                                              \
     for (int i = 0; i < kParts; ++i) r.part[i] = a.part[i] op b.part[i]; \
-    return r;                                                     \
+    return r;                                                            \
   }
   S3D_SIMD_BINARY(+)
   S3D_SIMD_BINARY(-)
   S3D_SIMD_BINARY(*)
   S3D_SIMD_BINARY(/)
 #undef S3D_SIMD_BINARY
-#define S3D_SIMD_COMPARE(op)                                      \
-  friend S3D_HD Mask<T, W> operator op(Simd a, Simd b) {          \
-    Mask<T, W> r;                                                 \
+#define S3D_SIMD_COMPARE(op)                                             \
+  friend S3D_HD Mask<T, W> operator op(Simd a, Simd b) {                 \
+    Mask<T, W> r;                                                        \
     for (int i = 0; i < kParts; ++i) r.part[i] = a.part[i] op b.part[i]; \
-    return r;                                                     \
+    return r;                                                            \
   }
   S3D_SIMD_COMPARE(<)
   S3D_SIMD_COMPARE(>)
@@ -224,9 +224,17 @@ template <class T, int W>
 S3D_HD T horizontal_sum(Simd<T, W> a) {
   auto sum = a.part[0];
   for (int i = 1; i < Simd<T, W>::kParts; ++i) sum += a.part[i];
-  T s = 0;
-  for (int k = 0; k < Simd<T, W>::kNative; ++k) s += sum[k];
-  return s;
+  constexpr int kNative = Simd<T, W>::kNative;
+  if constexpr (kNative == 8) {
+    sum += __builtin_shufflevector(sum, sum, 4, 5, 6, 7, 0, 1, 2, 3);
+    sum += __builtin_shufflevector(sum, sum, 2, 3, 0, 1, 6, 7, 4, 5);
+    sum += __builtin_shufflevector(sum, sum, 1, 0, 3, 2, 5, 4, 7, 6);
+    return sum[0];
+  } else {
+    T s = 0;
+    for (int k = 0; k < kNative; ++k) s += sum[k];
+    return s;
+  }
 }
 
 // Sums eight vectors of eight lanes each; lane i of the result is the sum of a[i].
@@ -249,7 +257,8 @@ S3D_HD Simd<T, 8> horizontal_sums(const Simd<T, 8> (&a)[8]) {
       typename V::Part s[4], c[2];
       for (int i = 0; i < 4; ++i) s[i] = a[4 * h + i].part[0] + a[4 * h + i].part[1];
       for (int i = 0; i < 2; ++i)
-        c[i] = __builtin_shufflevector(s[i], s[i + 2], 0, 1, 4, 5) + __builtin_shufflevector(s[i], s[i + 2], 2, 3, 6, 7);
+        c[i] =
+            __builtin_shufflevector(s[i], s[i + 2], 0, 1, 4, 5) + __builtin_shufflevector(s[i], s[i + 2], 2, 3, 6, 7);
       r.part[h] = __builtin_shufflevector(c[0], c[1], 0, 4, 2, 6) + __builtin_shufflevector(c[0], c[1], 1, 5, 3, 7);
     }
   } else {
