@@ -1,11 +1,8 @@
 """Shape and type checking of every public function, in tests alone: it would cost time in production."""
 
-import os
-
 from jaxtyping import install_import_hook
 
-# Before torch is imported, as the command line does it.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import sparse3d  # noqa: F401  sets up threads, before torch is imported
 
 # Before anything imports sparse3d: the hook rewrites modules as they are loaded.
 install_import_hook("sparse3d", "beartype.beartype")

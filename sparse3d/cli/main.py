@@ -1,7 +1,6 @@
 """Entry point of the `sparse3d` command: parses, calls, and turns errors into messages and exit codes."""
 
 import logging
-import os
 import sys
 
 import tyro
@@ -22,9 +21,9 @@ DESCRIPTION = "From a folder of 2 to 24 photos to cameras, 3D Gaussians, depth a
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line; exits with 2 on bad input and 3 where something optional is not installed."""
-    # Before torch is imported: OpenMP threads that spin while they wait take the cores from our kernels' threads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.WARNING)  # what a stage logs below that goes to the run's log.txt
+    logging.basicConfig(format="%(message)s", handlers=[terminal])
     app = tyro.extras.SubcommandApp()
     for command in (reconstruct, render, evaluate, view, doctor):
         app.command(command)

@@ -7,7 +7,7 @@ of what another view saw.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from sparse3d.core.gaussians import GaussianParams, colour_to_sh0
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.core.se3 import rotation_to_quat_wxyz
+from sparse3d.priors.backdrop import BackdropConfig, backdrop_cells
 from sparse3d.priors.merging import Cells, inverse_of, within_budget
 from sparse3d.priors.stereo.consistency import AgreementConfig, Comparison, compare
 from sparse3d.priors.stereo.plane_sweep import PosedImage
@@ -41,6 +42,7 @@ class InitialiseConfig:
         thickness: standard deviation along the normal relative to the one across.
         max_stretch: how much a slanted disc may be longer than wide.
         colour_tolerance: range of colour in a region that is merged even when the budget does not ask for it.
+        backdrop: what stands behind and beside all that the photos show.
     """
 
     max_gaussians: int = 200_000
@@ -55,6 +57,7 @@ class InitialiseConfig:
     thickness: float = 0.2
     max_stretch: float = 3.0
     colour_tolerance: float = 0.02
+    backdrop: BackdropConfig = field(default_factory=BackdropConfig)
 
 
 def initialise_gaussians(prior: GeometryPrior, config: InitialiseConfig) -> GaussianParams:
@@ -72,10 +75,16 @@ def initialise_gaussians(prior: GeometryPrior, config: InitialiseConfig) -> Gaus
     """
     views = posed_images(prior)
     keep = covisible_pruning(prior, views, config)
-    cells = within_budget(prior, views, keep, config.max_gaussians, config.colour_tolerance)
-    parts = [_discs(view, cell, config) for view, cell in zip(views, cells, strict=True) if len(cell.x)]
-    if not parts:
+    behind: list[Cells] = []
+    if config.backdrop.enabled:
+        inverses = [inverse_of(found.depth.numpy()) for found in prior.depths]
+        behind = backdrop_cells(views, inverses, config.backdrop, max_gaussians=config.max_gaussians)
+    budget = max(1, config.max_gaussians - sum(len(cell.x) for cell in behind))
+    cells = within_budget(prior, views, keep, budget, config.colour_tolerance)
+    if not any(len(cell.x) for cell in cells):
         raise ValueError("no pixel of any view has a depth: nothing to make Gaussians from")
+    owners = [*views, *views[: len(behind)]]
+    parts = [_discs(view, cell, config) for view, cell in zip(owners, cells + behind, strict=True) if len(cell.x)]
     columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     return GaussianParams(**columns)
 

@@ -10,6 +10,7 @@ from sparse3d.core.cameras import Cameras, intrinsics_matrix, project
 from sparse3d.core.gaussians import SH_C0
 from sparse3d.core.geometry_prior import GeometryPrior, SparsePoints, ViewDepth
 from sparse3d.core.se3 import quat_wxyz_to_rotation
+from sparse3d.priors.backdrop import BackdropConfig
 from sparse3d.priors.fusion import InitialiseConfig, initialise_gaussians
 
 WIDTH, HEIGHT, FOCAL, WALL = 96, 64, 100.0, 4.0
@@ -42,14 +43,18 @@ def with_depth(prior: GeometryPrior, index: int, **changes) -> GeometryPrior:
     return dataclasses.replace(prior, depths=tuple(depths))
 
 
+SURFACES = InitialiseConfig(backdrop=BackdropConfig(enabled=False))
+"""What the photos show alone; the backdrop has tests of its own."""
+
+
 def test_what_a_better_view_explains_is_dropped():
-    params = initialise_gaussians(wall_prior(), InitialiseConfig())
+    params = initialise_gaussians(wall_prior(), SURFACES)
     strip = 0.5 * FOCAL / WALL  # pixels of the second view that the first does not see
     assert WIDTH * HEIGHT < len(params) <= (WIDTH + strip + 2) * HEIGHT
 
 
 def test_gaussians_lie_on_the_wall_and_along_it():
-    params = initialise_gaussians(wall_prior(), InitialiseConfig())
+    params = initialise_gaussians(wall_prior(), SURFACES)
     assert torch.allclose(params.means[:, 2], torch.full((len(params),), WALL), atol=1e-4)
     thinnest = quat_wxyz_to_rotation(params.quats_wxyz)[torch.arange(len(params)), :, params.log_scales.argmin(-1)]
     assert (thinnest[:, 2].abs() > 0.999).all()
@@ -57,7 +62,7 @@ def test_gaussians_lie_on_the_wall_and_along_it():
 
 def test_gaussians_project_to_their_pixels_with_their_colours():
     prior = wall_prior()
-    params = initialise_gaussians(prior, InitialiseConfig())
+    params = initialise_gaussians(prior, SURFACES)
     pixels, _ = project(prior.cameras.select([0]), params.means.double()[None])
     x, y = pixels[0, : WIDTH * HEIGHT].T
     assert torch.allclose(x - x.floor(), torch.full_like(x, 0.5), atol=1e-3)
@@ -66,9 +71,9 @@ def test_gaussians_project_to_their_pixels_with_their_colours():
 
 
 def test_flat_regions_merge_and_keep_their_area():
-    params = initialise_gaussians(wall_prior(textured=False), InitialiseConfig())
+    params = initialise_gaussians(wall_prior(textured=False), SURFACES)
     assert len(params) < WIDTH * HEIGHT / 30
-    config = InitialiseConfig()
+    config = SURFACES
     expected = WALL / FOCAL * config.scale_px * 8
     assert params.log_scales.exp().amax().item() == pytest.approx(expected, rel=0.2)
 
@@ -83,10 +88,10 @@ def test_filled_in_depth_in_free_space_is_dropped():
     depth, confidence = prior.depths[1].depth.clone(), prior.depths[1].confidence.clone()
     depth[20:30, 40:60] = 2.0
     confidence[20:30, 40:60] = 0.1
-    params = initialise_gaussians(with_depth(prior, 1, depth=depth, confidence=confidence), InitialiseConfig())
+    params = initialise_gaussians(with_depth(prior, 1, depth=depth, confidence=confidence), SURFACES)
     assert (params.means[:, 2] > 3.9).all()
     confidence[20:30, 40:60] = 0.8
-    params = initialise_gaussians(with_depth(prior, 1, depth=depth, confidence=confidence), InitialiseConfig())
+    params = initialise_gaussians(with_depth(prior, 1, depth=depth, confidence=confidence), SURFACES)
     assert (params.means[:, 2] < 3.0).any()
 
 
@@ -95,14 +100,14 @@ def test_masked_and_unknown_pixels_make_no_gaussians():
     masks = (prior.masks[0].clone(), prior.masks[1].clone())
     masks[0][:] = 0
     masks[1][:, :40] = 0
-    params = initialise_gaussians(dataclasses.replace(prior, masks=masks), InitialiseConfig())
+    params = initialise_gaussians(dataclasses.replace(prior, masks=masks), SURFACES)
     assert len(params) == HEIGHT * (WIDTH - 40)
     nothing = torch.zeros(HEIGHT, WIDTH)
     with pytest.raises(ValueError, match="no pixel"):
-        initialise_gaussians(with_depth(with_depth(prior, 0, depth=nothing), 1, depth=nothing), InitialiseConfig())
+        initialise_gaussians(with_depth(with_depth(prior, 0, depth=nothing), 1, depth=nothing), SURFACES)
 
 
 def test_confidence_and_observations_are_kept():
-    params = initialise_gaussians(wall_prior((0.9, 0.6)), InitialiseConfig())
+    params = initialise_gaussians(wall_prior((0.9, 0.6)), SURFACES)
     assert np.allclose(sorted(set(params.confidence.numpy().round(3).tolist())), [0.6, 0.9], atol=1e-3)
     assert (params.observations == 2).all()
