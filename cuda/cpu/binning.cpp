@@ -10,9 +10,8 @@
 namespace s3d {
 namespace {
 
-constexpr int kDigitBits = 11;
-constexpr int kDigits = 1 << kDigitBits;
-constexpr int kPasses = 3;  // 33 bits cover the 31 of a positive float
+// Two passes of 13 bits sort the depths of an ordinary scene; counters for more bits would not stay in the cache.
+constexpr int kMaxDigitBits = 13;
 // Below this many splats waking threads costs more than it saves.
 constexpr uint64_t kParallelSort = 16384;
 
@@ -36,36 +35,51 @@ void exclusive_positions(uint32_t* counts, int parts, size_t bins) {
     }
 }
 
-void compact_chunks(const Bins& bins, int64_t gaussians, KeyIndex* out) {
+// Moves the chunks' pairs together and subtracts the smallest key. Returns the largest key that is left.
+uint32_t compact_chunks(const Bins& bins, int64_t gaussians, KeyIndex* out) {
   const int64_t chunks = chunk_count(gaussians);
+  const KeyIndex* const begin = out;
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
     const size_t visible = bins.chunk_visible.data()[chunk];
     std::memcpy(out, bins.chunk_pairs.data() + chunk * kChunk, visible * sizeof(KeyIndex));
     out += visible;
   }
+  const uint64_t count = uint64_t(out - begin);
+  uint32_t least = UINT32_MAX, most = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    least = std::min(least, begin[i].key);
+    most = std::max(most, begin[i].key);
+  }
+  for (KeyIndex* p = out - count; p < out; ++p) p->key -= least;
+  return count ? most - least : 0;
 }
 
-void radix_pass(const KeyIndex* in, KeyIndex* out, uint64_t count, int shift, uint32_t* histograms, int parts) {
+void radix_pass(const KeyIndex* in, KeyIndex* out, uint64_t count, int shift, int bits, uint32_t* histograms,
+                int parts) {
+  const uint32_t digits = 1u << bits, mask = digits - 1;
   parallel_for(parts, parts, [=](int64_t part, int) {
-    uint32_t* histogram = histograms + part * kDigits;
-    std::memset(histogram, 0, kDigits * sizeof(uint32_t));
+    uint32_t* histogram = histograms + size_t(part) * digits;
+    std::memset(histogram, 0, digits * sizeof(uint32_t));
     const Span span = part_of(count, int(part), parts);
-    for (uint64_t i = span.begin; i < span.end; ++i) ++histogram[(in[i].key >> shift) & (kDigits - 1)];
+    for (uint64_t i = span.begin; i < span.end; ++i) ++histogram[(in[i].key >> shift) & mask];
   });
-  exclusive_positions(histograms, parts, kDigits);
+  exclusive_positions(histograms, parts, digits);
   parallel_for(parts, parts, [=](int64_t part, int) {
-    uint32_t* position = histograms + part * kDigits;
+    uint32_t* position = histograms + size_t(part) * digits;
     const Span span = part_of(count, int(part), parts);
-    for (uint64_t i = span.begin; i < span.end; ++i) out[position[(in[i].key >> shift) & (kDigits - 1)]++] = in[i];
+    for (uint64_t i = span.begin; i < span.end; ++i) out[position[(in[i].key >> shift) & mask]++] = in[i];
   });
 }
 
 // Returns the sorted pairs, in one of the two buffers.
-const KeyIndex* sort_by_depth(Bins* bins, int parts) {
+const KeyIndex* sort_by_depth(Bins* bins, uint32_t largest_key, int parts) {
+  int key_bits = 1;
+  while (key_bits < 32 && largest_key >> key_bits) ++key_bits;
+  const int passes = (key_bits + kMaxDigitBits - 1) / kMaxDigitBits, bits = (key_bits + passes - 1) / passes;
   KeyIndex *from = bins->pairs.data(), *to = bins->pairs_other.data();
-  uint32_t* histograms = bins->histograms.reserve(size_t(parts) * kDigits);
-  for (int pass = 0; pass < kPasses; ++pass) {
-    radix_pass(from, to, bins->visible, pass * kDigitBits, histograms, parts);
+  uint32_t* histograms = bins->histograms.reserve(size_t(parts) << bits);
+  for (int pass = 0; pass < passes; ++pass) {
+    radix_pass(from, to, bins->visible, pass * bits, bits, histograms, parts);
     std::swap(from, to);
   }
   return from;
@@ -77,7 +91,7 @@ void for_each_tile(TileBox box, int tiles_x, Visit visit) {
     for (int x = box.x0; x < box.x1; ++x) visit(size_t(y) * tiles_x + x);
 }
 
-void scatter_to_tiles(Bins* bins, const KeyIndex* sorted, int tiles_x, size_t tiles, int parts) {
+void scatter_to_tiles(Bins* bins, const KeyIndex* sorted, int64_t gaussians, int tiles_x, size_t tiles, int parts) {
   uint32_t* counts = bins->histograms.reserve(size_t(parts) * tiles);
   const TileBox* boxes = bins->boxes.data();
   const uint64_t visible = bins->visible;
@@ -85,8 +99,11 @@ void scatter_to_tiles(Bins* bins, const KeyIndex* sorted, int tiles_x, size_t ti
     uint32_t* count = counts + size_t(part) * tiles;
     std::memset(count, 0, tiles * sizeof(uint32_t));
     const Span span = part_of(visible, int(part), parts);
-    for (uint64_t i = span.begin; i < span.end; ++i)
-      for_each_tile(boxes[sorted[i].index], tiles_x, [=](size_t tile) { ++count[tile]; });
+    if (parts == 1)  // any order will do to count: that of memory is the fastest
+      for (int64_t i = 0; i < gaussians; ++i) for_each_tile(boxes[i], tiles_x, [=](size_t tile) { ++count[tile]; });
+    else
+      for (uint64_t i = span.begin; i < span.end; ++i)
+        for_each_tile(boxes[sorted[i].index], tiles_x, [=](size_t tile) { ++count[tile]; });
   });
   exclusive_positions(counts, parts, tiles);
   uint32_t* tile_begin = bins->tile_begin.reserve(tiles + 1);
@@ -121,10 +138,10 @@ void count_instances(Bins* bins, int64_t gaussians) {
 void bin_splats(Bins* bins, int64_t gaussians, int tiles_x, int tiles_y, int threads) {
   const size_t tiles = size_t(tiles_x) * tiles_y;
   const int parts = bins->visible < kParallelSort ? 1 : threads;
-  compact_chunks(*bins, gaussians, bins->pairs.reserve(bins->visible));
+  const uint32_t largest_key = compact_chunks(*bins, gaussians, bins->pairs.reserve(bins->visible));
   bins->pairs_other.reserve(bins->visible);
-  const KeyIndex* sorted = sort_by_depth(bins, parts);
-  scatter_to_tiles(bins, sorted, tiles_x, tiles, parts);
+  const KeyIndex* sorted = sort_by_depth(bins, largest_key, parts);
+  scatter_to_tiles(bins, sorted, gaussians, tiles_x, tiles, parts);
   bins->tile_end_used.reserve(tiles);
   bins->tile_order.resize(tiles);
   std::iota(bins->tile_order.begin(), bins->tile_order.end(), 0);

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "frame.h"
-#include "sparse3d/scalar.h"
+#include "sparse3d/simd.h"
 
 namespace s3d {
 namespace S3D_ISA {
@@ -29,32 +29,56 @@ struct Range {
   int first, last;  // inclusive; empty when last < first
 };
 
-// Integers in [low, high], limited to [0, count - 1]. A NaN leaves the limit.
+// Smallest integers not below, lane by lane.
 template <class Real>
-S3D_HD Range integers_between(Real low, Real high, int count) {
-  const Real from = maximum(low, Real(0)), to = minimum(high, Real(count - 1));
-  const int first = int(minimum(from, Real(count)));
-  const int last = int(maximum(to, Real(-1)));
-  return {first + (Real(first) < from), last - (Real(last) > to)};
+S3D_HD Simd<Real, 4> round_up(Simd<Real, 4> a) {
+#if defined(__SSE4_1__)
+  if constexpr (sizeof(Real) == sizeof(float)) {
+    a.part[0] = _mm_ceil_ps(a.part[0]);
+    return a;
+  }
+#endif
+  for (int i = 0; i < 4; ++i) a.set(i, Real(ceil(a[i])));
+  return a;
+}
+
+// Integers in [low, high] and within limits that a NaN or an infinity cannot leave.
+template <class Real>
+S3D_HD Range integers_between(Real low, Real high, Range limit) {
+  const Real first = maximum(minimum(low, Real(limit.last + 1)), Real(limit.first));
+  const Real last = maximum(minimum(high, Real(limit.last)), Real(limit.first - 1));
+  const int from = int(first), to = int(last);
+  return {from + (Real(from) < first), to - (Real(to) > last)};
 }
 
 template <class Real>
 struct Footprint {
   const Record<Real>& splat;
   Real x, y;  // the centre, relative to the centre of the tile's first pixel
-  Range columns;
+  Range columns, all_rows;
 
   S3D_HD Footprint(const Record<Real>& record, const TileArea& area) : splat(record) {
     x = record.x - (Real(area.x) + Real(0.5));
     y = record.y - (Real(area.y) + Real(0.5));
-    columns = integers_between(x - record.extent_x, x + record.extent_x, area.columns);
+    // All four borders at once: the upper ones with their signs turned.
+    Simd<Real, 4> border{Real(0)}, limit{Real(0)};
+    border.set(0, x - record.extent_x);
+    border.set(1, y - record.extent_y);
+    border.set(2, -x - record.extent_x);
+    border.set(3, -y - record.extent_y);
+    limit.set(0, Real(0));
+    limit.set(1, Real(0));
+    limit.set(2, Real(1 - area.columns));
+    limit.set(3, Real(1 - area.rows));
+    border = minimum(maximum(round_up(border), limit), Simd<Real, 4>(Real(kTile)));
+    columns = {int(border[0]), -int(border[2])};
+    all_rows = {int(border[1]), -int(border[3])};
   }
 
   // Rows that the footprint reaches in the strip of columns [first, first + kLanes).
-  S3D_HD Range rows(int first, int tile_rows) const {
+  S3D_HD Range rows(int first) const {
+    if (columns.last - columns.first < kLanes) return all_rows;
     const Real left = Real(first) - x, right = left + Real(kLanes - 1);
-    if (left <= Real(1) - splat.extent_x && right >= splat.extent_x - Real(1))
-      return integers_between(y - splat.extent_y, y + splat.extent_y, tile_rows);
     const Real half_inverse_c = Real(-0.5) / splat.c;
     const Real slope = splat.b * half_inverse_c;
     const Real reach = (splat.log2_opacity + Real(kLog2InverseMinAlpha)) * (half_inverse_c + half_inverse_c);
@@ -62,7 +86,7 @@ struct Footprint {
     const Real top = clamp(splat.top_dx, left, right), bottom = clamp(-splat.top_dx, left, right);
     const Real up = square_root(maximum(reach * (Real(1) - top * top * scale), Real(0)));
     const Real down = square_root(maximum(reach * (Real(1) - bottom * bottom * scale), Real(0)));
-    return integers_between(y + slope * bottom - down, y + slope * top + up, tile_rows);
+    return integers_between(y + slope * bottom - down, y + slope * top + up, all_rows);
   }
 };
 

@@ -116,6 +116,7 @@ S3D_HD Vec3<V<Real>> sh_backward(const Frame<Real>& frame, LaneRange lanes, cons
         g_basis[k] = multiply_add(gather(frame.sh, 3 * kCoefficients, at, lanes), g_colour[c], g_basis[k]);
     }
   }
+  if constexpr (kCoefficients == 1) return {Vec(Real(0)), Vec(Real(0)), Vec(Real(0))};
   return view_direction_backward(direction, sh_basis_backward<kCoefficients>(direction.unit, g_basis));
 }
 

@@ -17,7 +17,7 @@ struct LaneRange {
 
 template <class Real>
 S3D_HD Simd<Real, kLanes> gather(const Real* base, int stride, int component, LaneRange lanes) {
-  Simd<Real, kLanes> r;
+  Simd<Real, kLanes> r{Real(0)};
   if (__builtin_expect(lanes.active == kLanes, 1)) {
     const Real* p = base + lanes.first * stride + component;
     for (int i = 0; i < kLanes; ++i) r.set(i, p[i * stride]);

@@ -144,7 +144,7 @@ void backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
     const Real* values = splat_values<kChannels>(frame, index, buffer);
     SplatSums<kChannels, Real> sums(frame.channels);
     for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
-      differentiate_strip(footprint, first, footprint.rows(first, area.rows), planes, values, frame.channels, &sums);
+      differentiate_strip(footprint, first, footprint.rows(first), planes, values, frame.channels, &sums);
     sums.store(frame.slots + instance_slot(frame, index, place) * frame.slot_stride, frame.channels);
   }
   for (uint32_t i = used; i < end; ++i)

@@ -126,8 +126,8 @@ void forward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
     const Real* values = splat_values<kChannels>(frame, index, buffer);
     WeightStatistics<Real> statistics;
     for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
-      blend_strip<kChannels, kStatistics>(footprint, first, footprint.rows(first, area.rows), planes, values,
-                                          frame.channels, &statistics);
+      blend_strip<kChannels, kStatistics>(footprint, first, footprint.rows(first), planes, values, frame.channels,
+                                          &statistics);
     if constexpr (kStatistics) statistics.store(statistics_slot(frame, index, place));
   }
   frame.tile_end_used[tile] = i;

@@ -114,7 +114,7 @@ struct Simd {
     for (int i = 0; i < kParts; ++i) *reinterpret_cast<Unaligned*>(p + i * kNative) = part[i];
   }
   static S3D_HD Simd iota() {
-    Simd r;
+    Simd r{T(0)};
     for (int i = 0; i < W; ++i) r.set(i, T(i));
     return r;
   }
@@ -210,14 +210,16 @@ S3D_HD Simd<float, W> base2_log(Simd<float, W> x) {
 // float64 is the test instrument: exact rather than fast.
 template <int W>
 S3D_HD Simd<double, W> base2_log(Simd<double, W> x) {
-  for (int i = 0; i < W; ++i) x.set(i, log2(x[i]));
-  return x;
+  Simd<double, W> r{0.0};
+  for (int i = 0; i < W; ++i) r.set(i, log2(x[i]));
+  return r;
 }
 
 template <int W>
 S3D_HD Simd<double, W> base2_exp(Simd<double, W> x) {
-  for (int i = 0; i < W; ++i) x.set(i, exp2(x[i]));
-  return x;
+  Simd<double, W> r{0.0};
+  for (int i = 0; i < W; ++i) r.set(i, exp2(x[i]));
+  return r;
 }
 
 template <class T, int W>
