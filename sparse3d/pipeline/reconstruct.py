@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,13 +65,13 @@ def reconstruct(
     """
     config = load_config("default") if config is None else config
     listener = Listener() if listener is None else listener
+    watch = _Stopwatch(listener)
+    with watch("photos") as done:
+        images = load_photos(Path(photos), names=names)
+        given = None if known is None else read_known_cameras(Path(known), images)
+        done(f"{len(images)} photos" + "".join(f"; {n} left out: it {why}" for n, why in images.skipped))
     run = RunFolder.create(Path(out))
     with _log_file(run.log), _threads(config.threads):
-        watch = _Stopwatch(listener)
-        with watch("photos") as done:
-            images = load_photos(Path(photos), names=names)
-            given = None if known is None else read_known_cameras(Path(known), images)
-            done(f"{len(images)} photos" + "".join(f"; {n} left out: it {why}" for n, why in images.skipped))
         with watch("cameras") as done:
             cameras, key = _camera_stage(run, images, given, config, done)
         with watch("depth") as done:
@@ -210,7 +211,8 @@ def _log_file(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        logger.exception("stopped")
+        # Into the file alone: the terminal gets the message without the traceback.
+        handler.handle(logger.makeRecord(logger.name, logging.ERROR, "", 0, "stopped", (), sys.exc_info()))
         raise
     finally:
         package.removeHandler(handler)
