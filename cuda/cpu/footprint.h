@@ -38,8 +38,9 @@ S3D_HD Simd<Real, 4> round_up(Simd<Real, 4> a) {
     return a;
   }
 #endif
-  for (int i = 0; i < 4; ++i) a.set(i, Real(ceil(a[i])));
-  return a;
+  Simd<Real, 4> r{Real(0)};
+  for (int i = 0; i < 4; ++i) r.set(i, Real(ceil(a[i])));
+  return r;
 }
 
 // Integers in [low, high] and within limits that a NaN or an infinity cannot leave.

@@ -77,7 +77,8 @@ class _ImageLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, rendered, target, weights, ssim_weight, threads):
-        total = 3.0 * (rendered[..., 0].numel() if weights is None else max(float(weights.sum()), 1.0 / 3.0))
+        covered = float(rendered.numel() if weights is None else 3 * weights.sum())
+        total = max(covered, 1.0)
         gradient = (
             torch.empty_like(rendered, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
         )
@@ -85,7 +86,6 @@ class _ImageLoss(torch.autograd.Function):
             rendered, target, weights, ssim_weight=ssim_weight, scale=1.0 / total, threads=threads, gradient=gradient
         )
         ctx.gradient = gradient
-        covered = total if weights is None else 3.0 * float(weights.sum())
         loss = (1.0 - ssim_weight) * sums.l1 + ssim_weight * (covered - sums.ssim)
         return rendered.new_tensor(loss / total)
 
