@@ -196,6 +196,16 @@ def test_xfeat_asked_for_but_absent(monkeypatch):
 @needs_xfeat
 def test_union_of_sift_and_xfeat(scene):
     three = first(scene, 3)
-    prior = estimate_cameras(three.images, None, CameraConfig(max_xfeat=800), seed=0)
+    prior = estimate_cameras(three.images, None, CameraConfig(features="sift+xfeat", max_xfeat=800), seed=0)
     assert prior.source == "sift+xfeat+mapper" and len(prior.cameras) == 3
     assert pose_errors(prior.cameras, three.cameras)[0] < 0.6
+
+
+@needs_xfeat
+def test_auto_adds_xfeat_only_where_sift_does_not_convince(scene, monkeypatch):
+    two = first(scene, 2)
+    assert estimate_cameras(two.images, None, CameraConfig(), seed=0).source == "sift+mapper"
+    monkeypatch.setattr("sparse3d.priors.stereo.attempt.CONVINCING_OBSERVATIONS", 10**6)
+    prior = estimate_cameras(two.images, None, CameraConfig(max_xfeat=800), seed=0)
+    assert prior.source in ("sift+mapper", "sift+xfeat+mapper") and len(prior.cameras) == 2
+    assert pose_errors(prior.cameras, two.cameras)[0] < 5.0

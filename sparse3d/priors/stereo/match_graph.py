@@ -59,3 +59,29 @@ def _by_given_cameras(
     per_ray = np.mean([model.focal[v].mean() / scales[v] for v in picked])
     errors = sampson_px(essential_of(model, *views), rays[0], rays[1]) * per_ray
     return putative[errors < config.max_error_px]
+
+
+def combine(first: MatchGraph, second: MatchGraph) -> MatchGraph:
+    """One graph over two kinds of keypoints of the same photos; each kind's matches were verified by themselves."""
+    offsets = [len(p) for p in first.pixels]
+    found = [{(p.i, p.j): p for p in graph.pairs} for graph in (first, second)]
+    pairs, rejected = [], []
+    for i in range(len(first.pixels)):
+        for j in range(i + 1, len(first.pixels)):
+            a, b = (pairs_of.get((i, j)) for pairs_of in found)
+            shifted = [] if a is None else [a.matches]
+            if b is not None:
+                shifted.append(b.matches + np.array([offsets[i], offsets[j]]))
+            best = max((p for p in (a, b) if p is not None), key=lambda p: len(p.matches), default=None)
+            if best is None:
+                counts = [n for graph in (first, second) for (x, y, n) in graph.rejected if (x, y) == (i, j)]
+                rejected.append((i, j, max(counts, default=0)))
+            else:
+                pairs.append(Pair(i, j, np.concatenate(shifted), best.fundamental))
+    return MatchGraph(
+        pixels=tuple(np.concatenate(p) for p in zip(first.pixels, second.pixels, strict=True)),
+        sigmas=tuple(np.concatenate(s) for s in zip(first.sigmas, second.sigmas, strict=True)),
+        scales=first.scales,
+        pairs=tuple(pairs),
+        rejected=tuple(rejected),
+    )
