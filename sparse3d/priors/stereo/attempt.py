@@ -59,7 +59,8 @@ def attempt(model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int)
 def improve(first: Attempt, model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int) -> Attempt:
     """The best scene once more matches are there: solved anew, or the first one extended, or the first one as it was.
 
-    A scene that contradicts what the first one explained is out; of the others most photos placed wins, and among equals the one that explains both sets of matches best.
+    A scene that contradicts what the first one explained is out; of the others most photos placed wins, and among
+    equals the one that explains both sets of matches best.
 
     Args:
         first: from the matches of the more exact kind alone.

@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 VAGUE_FOCAL_SIGMA = 0.1
 """From this standard deviation of the logarithmic focal length on, the user is told that the photos hardly fix it."""
 
+ODD_FOCAL_SIGMAS = 2.3
+"""Of the prior over lenses: below 0.4 and beyond 2.5 times the longer side."""
+
 
 def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConfig, *, seed: int) -> CameraPrior:
     """Find the cameras of the photos, with what is known of them held fixed.
@@ -66,7 +69,7 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
             f"the cameras of the {len(images)} photos could not be found: their matches fit no common scene. Take "
             "photos that overlap by two thirds, from different places, or give the cameras with --cameras"
         )
-    warnings += _vague_focal(solution, config)
+    warnings += _vague_focal(solution, config) + _odd_focal(solution, config)
     fully = known is not None and all(known.pose_known) and all(known.intrinsics_known)
     source = "+".join(used) + ("+known" if fully else "+known+mapper" if known is not None else "+mapper")
     return to_camera_prior(images, known, solution, tracks, _reasons(images, solution, tracks, graph), warnings, source)
@@ -84,6 +87,21 @@ def _check_given(model: Model, graph: MatchGraph) -> list[str]:
             "pixels (median). Check their order, axes and image sizes, or leave them out"
         ]
     return []
+
+
+def _odd_focal(solution: Solution, config: CameraConfig) -> list[str]:
+    """A focal length that few lenses have is a sign of a wrong scene, above all of repeated structure."""
+    model, odd = solution.model, []
+    free = model.placed & model.intrinsics_free & ~np.isfinite(model.exif_focal)
+    for group in sorted(set(model.group[free].tolist())):
+        view = int(np.flatnonzero((model.group == group) & free)[0])
+        ratio = model.focal[view, 0] / model.long_side[view]
+        if abs(np.log(ratio / config.focal_prior_ratio)) > ODD_FOCAL_SIGMAS * config.focal_prior_sigma:
+            odd.append(
+                f"the focal length found, {ratio:.2f} times the photos' longer side, is unusual: the scene may be "
+                "wrong, for instance because of repeated structure. Check it, or give the focal length"
+            )
+    return odd
 
 
 def _vague_focal(solution: Solution, config: CameraConfig) -> list[str]:
