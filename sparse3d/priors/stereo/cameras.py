@@ -91,17 +91,17 @@ def _check_given(model: Model, graph: MatchGraph) -> list[str]:
 
 def _odd_focal(solution: Solution, config: CameraConfig) -> list[str]:
     """A focal length that few lenses have is a sign of a wrong scene, above all of repeated structure."""
-    model, odd = solution.model, []
+    model = solution.model
     free = model.placed & model.intrinsics_free & ~np.isfinite(model.exif_focal)
-    for group in sorted(set(model.group[free].tolist())):
-        view = int(np.flatnonzero((model.group == group) & free)[0])
-        ratio = model.focal[view, 0] / model.long_side[view]
-        if abs(np.log(ratio / config.focal_prior_ratio)) > ODD_FOCAL_SIGMAS * config.focal_prior_sigma:
-            odd.append(
-                f"the focal length found, {ratio:.2f} times the photos' longer side, is unusual: the scene may be "
-                "wrong, for instance because of repeated structure. Check it, or give the focal length"
-            )
-    return odd
+    if not free.any():
+        return []
+    ratio = float(np.median(model.focal[free, 0] / model.long_side[free]))
+    if abs(np.log(ratio / config.focal_prior_ratio)) <= ODD_FOCAL_SIGMAS * config.focal_prior_sigma:
+        return []
+    return [
+        f"the focal length found, {ratio:.2f} times the photos' longer side, is unusual: the scene may be wrong, for "
+        "instance because of repeated structure. Check it, or give the focal length"
+    ]
 
 
 def _vague_focal(solution: Solution, config: CameraConfig) -> list[str]:

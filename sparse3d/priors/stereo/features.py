@@ -146,7 +146,7 @@ def _detect_sift(image: UInt8[ndarray, "h w 3"], limit: int) -> tuple[Float[ndar
 
 
 def _detect_xfeat(image: UInt8[ndarray, "h w 3"], limit: int) -> tuple[Float[ndarray, "n 2"], Float[ndarray, "n 64"]]:
-    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    tensor = torch.tensor(image).permute(2, 0, 1)[None].float() / 255
     network = _xfeat_network()
     found = network.detectAndCompute(tensor.to(network.dev), top_k=limit)[0]
     points = found["keypoints"].double().cpu().numpy() + 0.5
