@@ -8,7 +8,7 @@ class OptimConfig:
     """Settings of `optimise`.
 
     Attributes:
-        iterations: steps in all; each sees one photo.
+        passes: how often each photo is visited, one an iteration; more of them memorise the photos.
         ssim_weight: share of D-SSIM in the photometric loss, the rest is L1 (3DGS, Kerbl et al. 2023, eq. 7).
         depth_weight: weight of the prior's depth, in relative depth error times confidence.
         mean_lr_px: first step of a certain Gaussian's centre, in pixels of the photo that it came from.
@@ -24,21 +24,23 @@ class OptimConfig:
         focal_lr: first step of the logarithm of a focal length.
         camera_lr_final: share of the cameras' first steps that is left at the end.
         camera_start: iteration from which cameras move, when the colours have settled.
-        max_scale_px: largest standard deviation that a Gaussian may reach, in multiples of its initial one.
+        min_scale, max_scale: bounds of each standard deviation across the surface, in multiples of the Gaussian's larger
+            initial one. Smaller ones would show gaps at a higher resolution than that of the photos trained on, larger
+            ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
 
-    iterations: int = 1000
+    passes: int = 40
     ssim_weight: float = 0.2
     depth_weight: float = 0.1
-    mean_lr_px: float = 0.02
+    mean_lr_px: float = 0.05
     mean_lr_final: float = 0.1
     confidence_beta: float = 10.0
     colour_lr: float = 0.0025
     sh_rest_lr: float = 0.000125
-    opacity_lr: float = 0.02
+    opacity_lr: float = 0.05
     scale_lr: float = 0.005
     quat_lr: float = 0.001
     sh_degree: int = 0
@@ -48,15 +50,16 @@ class OptimConfig:
     translation_lr: float = 2e-4
     focal_lr: float = 2e-4
     camera_lr_final: float = 0.05
-    camera_start: int = 50
-    max_scale_px: float = 3.0
+    camera_start: int = 20
+    min_scale: float = 0.9
+    max_scale: float = 3.0
     min_opacity: float = 0.01
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.iterations < 0:
-            raise ValueError(f"iterations must not be negative, got {self.iterations}")
+        if self.passes < 0:
+            raise ValueError(f"passes must not be negative, got {self.passes}")
         if not 0 <= self.sh_degree <= 3:
             raise ValueError(f"sh_degree must be 0 to 3, got {self.sh_degree}")
         if not 0 <= self.ssim_weight <= 1:

@@ -1,5 +1,7 @@
 """Gaussians as something to optimise: centres step in pixels, the surer the shorter."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ class GaussianModel(nn.Module):
 
     start_means: Tensor
     step: Tensor
+    min_log_scales: Tensor
     max_log_scales: Tensor
 
     def __init__(self, params: GaussianParams, pixel_size: Float[Tensor, " n"], config: OptimConfig) -> None:
@@ -29,9 +32,9 @@ class GaussianModel(nn.Module):
         factor = 1 + (config.confidence_beta - 1) * (1 - params.confidence.clamp(0, 1))
         self.register_buffer("start_means", params.means)
         self.register_buffer("step", (pixel_size * factor)[:, None])
-        self.register_buffer(
-            "max_log_scales", params.log_scales.amax(1, keepdim=True) + torch.tensor(config.max_scale_px).log()
-        )
+        bounds = _scale_bounds(params.log_scales, config)
+        self.register_buffer("min_log_scales", bounds[0])
+        self.register_buffer("max_log_scales", bounds[1])
         self.offsets = nn.Parameter(torch.zeros_like(params.means))
         self.quats_wxyz = nn.Parameter(params.quats_wxyz)
         self.log_scales = nn.Parameter(params.log_scales)
@@ -60,8 +63,8 @@ class GaussianModel(nn.Module):
 
     @torch.no_grad()
     def constrain(self) -> None:
-        """Keep scales below their bound: with few photos a Gaussian that grows without one hides what others know."""
-        self.log_scales.clamp_(max=self.max_log_scales)
+        """Keep scales within their bounds."""
+        torch.clamp(self.log_scales, self.min_log_scales, self.max_log_scales, out=self.log_scales)
 
     @torch.no_grad()
     def params(self) -> GaussianParams:
@@ -73,6 +76,24 @@ class GaussianModel(nn.Module):
             logit_opacities=self.logit_opacities.clone(),
             sh=torch.cat([self.sh_dc, self.sh_rest], dim=1),
         ).detached()
+
+
+def _scale_bounds(
+    log_scales: Float[Tensor, "n 3"], config: OptimConfig
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
+    """Smallest and largest logarithmic scales; the thinnest axis, along the surface's normal, may be as thin as it likes."""
+    largest = log_scales.amax(1, keepdim=True)
+    smallest = log_scales.amin(1, keepdim=True)
+    # Of the two axes across the surface the shorter one sets the bound: a slanted disc is longer than a pixel is wide.
+    across = log_scales.sum(1, keepdim=True) - largest - smallest
+    floor = across + math.log(max(config.min_scale, MIN_SCALE))
+    thin = torch.nn.functional.one_hot(log_scales.argmin(1), 3).bool()
+    lower = torch.where(thin, torch.full_like(log_scales, -torch.inf), floor.expand(-1, 3))
+    return lower, largest + math.log(config.max_scale)
+
+
+MIN_SCALE = 1e-6
+"""Stands for no lower bound at all."""
 
 
 def pixel_size_at(means: Float[Tensor, "n 3"], cameras: Cameras) -> Float[Tensor, " n"]:

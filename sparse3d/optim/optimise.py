@@ -76,25 +76,25 @@ def optimise(
     """
     if len(gaussians) == 0:
         raise ValueError("no Gaussians to optimise: the prior gave no depth")
-    state = _State(gaussians, prior, config)
+    orders = _view_orders(len(prior.cameras), config.passes, seed)
+    state = _State(gaussians, prior, config, iterations=len(orders))
     iteration = state.restore(checkpoints)
-    orders = _view_orders(len(prior.cameras), config.iterations, seed)
     started = last_checkpoint = time.monotonic()
     interrupted = False
     try:
-        while iteration < config.iterations:
+        while iteration < len(orders):
             state.set_rates(iteration)
             state.step(orders[iteration], render, cameras_move=iteration >= config.camera_start)
             iteration += 1
             now = time.monotonic()
-            if iteration % config.log_every == 0 or iteration == config.iterations:
+            if iteration % config.log_every == 0 or iteration == len(orders):
                 state.log(iteration, now - started, on_progress)
             if checkpoints is not None and now - last_checkpoint > config.checkpoint_every_s:
                 checkpoints.save(state.arrays(iteration))
                 last_checkpoint = now
     except KeyboardInterrupt:
         interrupted = True
-        logger.warning("interrupted after %d of %d iterations: keeping what is done", iteration, config.iterations)
+        logger.warning("interrupted after %d of %d iterations: keeping what is done", iteration, len(orders))
     if checkpoints is not None:
         checkpoints.save(state.arrays(iteration))
     return state.result(iteration, interrupted)
@@ -103,8 +103,10 @@ def optimise(
 class _State:
     """Everything that changes while optimising."""
 
-    def __init__(self, gaussians: GaussianParams, prior: GeometryPrior, config: OptimConfig) -> None:
-        self.config, self.prior = config, prior
+    def __init__(
+        self, gaussians: GaussianParams, prior: GeometryPrior, config: OptimConfig, *, iterations: int
+    ) -> None:
+        self.config, self.prior, self.iterations = config, prior, iterations
         self.model = GaussianModel(gaussians, pixel_size_at(gaussians.means, prior.cameras), config)
         self.cameras = CameraParameters(
             prior.cameras,
@@ -124,7 +126,7 @@ class _State:
 
     def set_rates(self, iteration: int) -> None:
         """Exponential decay from each group's first rate to its last."""
-        done = iteration / max(1, self.config.iterations - 1)
+        done = iteration / max(1, self.iterations - 1)
         for group in (*self.splat_adam.param_groups, *self.camera_adam.param_groups):
             group["lr"] = group["first_lr"] * group["decay"] ** done
 
@@ -157,7 +159,7 @@ class _State:
         psnr = -10 * math.log10(max(self.mse, 1e-12))
         self.history.append({"iteration": float(iteration), "loss": self.loss, "psnr": psnr, "seconds": seconds})
         if on_progress is not None:
-            on_progress(Progress(iteration, self.config.iterations, self.loss, psnr, seconds))
+            on_progress(Progress(iteration, self.iterations, self.loss, psnr, seconds))
 
     def arrays(self, iteration: int) -> dict[str, np.ndarray]:
         """Everything that `restore` needs, as plain arrays."""
@@ -220,13 +222,10 @@ def _restore_adam(adam: torch.optim.Adam, name: str, arrays: dict[str, np.ndarra
     adam.load_state_dict(state)
 
 
-def _view_orders(views: int, iterations: int, seed: int) -> list[int]:
+def _view_orders(views: int, passes: int, seed: int) -> list[int]:
     """A view for each iteration: every photo once, in a new order, again and again."""
     generator = torch.Generator().manual_seed(seed)
-    order: list[int] = []
-    while len(order) < iterations:
-        order += torch.randperm(views, generator=generator).tolist()
-    return order
+    return [view for _ in range(passes) for view in torch.randperm(views, generator=generator).tolist()]
 
 
 def _median_depth(prior: GeometryPrior) -> float:
