@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -30,11 +31,18 @@ from sparse3d.pipeline.report import write_report
 from sparse3d.pipeline.run_report import run_report
 from sparse3d.pipeline.stages import FileCheckpoints, cameras_key, fingerprint, kept, photos_key
 from sparse3d.priors.fusion import initialise_gaussians
-from sparse3d.priors.stereo.cameras import estimate_cameras
-from sparse3d.priors.stereo.depth import estimate_depth
+from sparse3d.priors.interface import Prior
+from sparse3d.priors.stereo.prior import StereoPrior
 from sparse3d.render.rasterise import RenderOptions
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class StageDone(Protocol):
+    """Called at a stage's end with one line on its result, and whether that was found done."""
+
+    def __call__(self, detail: str, found: bool = False) -> None: ...
 
 
 def reconstruct(
@@ -65,6 +73,7 @@ def reconstruct(
     """
     config = load_config("default") if config is None else config
     listener = Listener() if listener is None else listener
+    source = StereoPrior(config.camera, config.depth)
     watch = _Stopwatch(listener)
     with watch("photos") as done:
         images = load_photos(Path(photos), names=names)
@@ -73,9 +82,9 @@ def reconstruct(
     run = RunFolder.create(Path(out))
     with _log_file(run.log), _threads(config.threads):
         with watch("cameras") as done:
-            cameras, key = _camera_stage(run, images, given, config, done)
+            cameras, key = _camera_stage(run, source, images, given, config, done)
         with watch("depth") as done:
-            prior = _depth_stage(run, images, cameras, key, config, done)
+            prior = _depth_stage(run, source, images, cameras, key, config, done)
         with watch("gaussians") as done:
             gaussians = initialise_gaussians(prior, config.initialise)
             done(f"{len(gaussians):,} from {len(prior.cameras)} depth maps")
@@ -104,12 +113,12 @@ def reconstruct(
 
 
 def _camera_stage(
-    run: RunFolder, images: ImageSet, given: Cameras | None, config: ReconstructConfig, done
+    run: RunFolder, source: Prior, images: ImageSet, given: Cameras | None, config: ReconstructConfig, done: StageDone
 ) -> tuple[CameraPrior, str]:
-    key = fingerprint(photos_key(images), cameras_key(given), to_plain(config.camera), config.seed)
+    key = fingerprint(source.name, photos_key(images), cameras_key(given), to_plain(config.camera), config.seed)
     cameras, found = kept(
         run.stage_path("cameras", key),
-        partial(estimate_cameras, images, given, config.camera, seed=config.seed),
+        partial(source.estimate_cameras, images, given, seed=config.seed),
         checkpoints.load_camera_prior,
         checkpoints.save_camera_prior,
     )
@@ -121,11 +130,17 @@ def _camera_stage(
 
 
 def _depth_stage(
-    run: RunFolder, images: ImageSet, cameras: CameraPrior, key: str, config: ReconstructConfig, done
+    run: RunFolder,
+    source: Prior,
+    images: ImageSet,
+    cameras: CameraPrior,
+    key: str,
+    config: ReconstructConfig,
+    done: StageDone,
 ) -> GeometryPrior:
     prior, found = kept(
         run.stage_path("depth", fingerprint(key, to_plain(config.depth))),
-        partial(estimate_depth, cameras, images, config.depth),
+        partial(source.estimate_geometry, images, cameras),
         checkpoints.load_geometry_prior,
         checkpoints.save_geometry_prior,
     )
@@ -175,7 +190,7 @@ class _Stopwatch:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def __call__(self, name: str) -> Iterator:
+    def __call__(self, name: str) -> Iterator[StageDone]:
         started = time.monotonic()
         lines: list[str] = []
 

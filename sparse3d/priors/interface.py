@@ -1,12 +1,13 @@
 """What every prior offers to the pipeline."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior
 from sparse3d.core.images import ImageSet
 
 
+@runtime_checkable
 class Prior(Protocol):
     """Geometry of a scene from its photos: first cameras, then depth in the same world frame."""
 
@@ -23,6 +24,6 @@ class Prior(Protocol):
         """
         ...
 
-    def estimate_geometry(self, images: ImageSet, cameras: CameraPrior, *, seed: int) -> GeometryPrior:
+    def estimate_geometry(self, images: ImageSet, cameras: CameraPrior) -> GeometryPrior:
         """Depth and confidence of the placed views."""
         ...
