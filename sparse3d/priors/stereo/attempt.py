@@ -59,8 +59,8 @@ def attempt(model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int)
 def improve(first: Attempt, model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int) -> Attempt:
     """The best scene once more matches are there: solved anew, or the first one extended, or the first one as it was.
 
-    A scene that contradicts what the first one explained is out; of the others most photos placed wins, and among
-    equals the one that explains both sets of matches best.
+    A scene that contradicts what the first one explained is out; of the others the one wins that explains both sets of
+    matches best, photos left out counting as unexplained.
 
     Args:
         first: from the matches of the more exact kind alone.
@@ -74,7 +74,7 @@ def improve(first: Attempt, model: Model, graph: MatchGraph, config: CameraConfi
         solution = assembly.add_missing(solution, graph, fresh.tracks, config, seed=seed)
         rivals.append(Attempt(graph, fresh.tracks, solution))
     rivals = [r for r in rivals if r is first or _keeps(first, r, config)]
-    return max(rivals, key=lambda a: (a.placed, -sum(_cost_over(a, r.tracks, config) for r in (first, fresh))))
+    return max(rivals, key=lambda a: -sum(_cost_over(a, r.tracks, config) for r in (first, fresh)))
 
 
 def _keeps(first: Attempt, rival: Attempt, config: CameraConfig) -> bool:

@@ -22,7 +22,11 @@ GOOD_SHARE, GOOD_PAIR_SHARE = 0.85, 0.5
 """Share of all observations, or of every pair's, that a scene must explain to be taken without a competitor."""
 
 CONFIRMATIONS = 2
-"""Starts that must end at the same answer, with all connected views placed, before the others are skipped."""
+"""Starts that must end at the same answer before the others are skipped; one more where a connected view is missing."""
+
+UNPLACED_PRICE = 20.0
+"""Cost of leaving a view out, on top of its unexplained matches: about that of a dozen outliers, so that a view is kept
+where the evidence is balanced and dropped where placing it spoils the others."""
 
 
 def solve_from_matches(model: Model, graph: MatchGraph, tracks: Tracks, config: CameraConfig, *, seed: int) -> Solution:
@@ -31,7 +35,7 @@ def solve_from_matches(model: Model, graph: MatchGraph, tracks: Tracks, config: 
     Returns:
         The best solution over the focal hypotheses; with no view placed where nothing fits.
     """
-    best, best_key = Solution(model, _nothing(tracks), {}), (-1, -np.inf)
+    best, best_cost = Solution(model, _nothing(tracks), {}), np.inf
     answers: list[tuple[int, float]] = []
     reachable = len(graph.components()[0])
     for start in _starts(model, config):
@@ -44,12 +48,13 @@ def solve_from_matches(model: Model, graph: MatchGraph, tracks: Tracks, config: 
             "focal start %.0f px: %d views, cost %.1f, focal %.0f px",
             start.focal[0, 0], placed, cost, solution.model.focal[0, 0],
         )  # fmt: skip
-        if (placed, -cost) > best_key:
-            best, best_key = solution, (placed, -cost)
+        if cost < best_cost:
+            best, best_cost = solution, cost
         answers.append((placed, float(np.log(solution.model.focal).mean())))
         top = float(np.log(best.model.focal).mean())
-        same = [a for a in answers if a[0] == best_key[0] and abs(a[1] - top) < SAME_FOCAL]
-        if best_key[0] >= reachable and len(same) >= CONFIRMATIONS:
+        most = int(best.model.placed.sum())
+        same = [a for a in answers if a[0] == most and abs(a[1] - top) < SAME_FOCAL]
+        if len(same) >= CONFIRMATIONS + (most < reachable):
             break
     return best
 
@@ -72,21 +77,21 @@ def _starts(model: Model, config: CameraConfig) -> list[Model]:
 
 def _solve_start(start: Model, graph: MatchGraph, tracks: Tracks, config: CameraConfig, *, seed: int) -> Solution:
     """The mapper's answer; where it leaves views or matches unexplained, our own assembly competes with it."""
-    best, best_key = Solution(start, _nothing(tracks), {}), (-1, -np.inf)
+    best, best_cost = Solution(start, _nothing(tracks), {}), np.inf
     mapped = start.with_poses(map_incrementally(start, graph, config, seed=seed))
     if mapped.placed.sum() >= 2:
         solution = registration.refine(mapped, tracks, config)
         best = assembly.add_missing(solution, graph, tracks, config, seed=seed)
-        best_key = (int(best.model.placed.sum()), -explained_cost(best, tracks, config))
-        if best_key[0] >= len(graph.components()[0]) and _explains(best, graph, tracks):
+        best_cost = explained_cost(best, tracks, config)
+        if best.model.placed.sum() >= len(graph.components()[0]) and _explains(best, graph, tracks):
             return best
     for pair_start in registration.start_from_pairs(start, graph, config, seed=seed):
         solution = registration.refine(pair_start, tracks, config, hold_focal=True, rounds=registration.GROWING_ROUNDS)
         solution = assembly.add_missing(solution, graph, tracks, config, seed=seed, hold_focal=True)
         solution = registration.refine(solution.model, tracks, config)
-        key = (int(solution.model.placed.sum()), -explained_cost(solution, tracks, config))
-        if key > best_key:
-            best, best_key = solution, key
+        cost = explained_cost(solution, tracks, config)
+        if cost < best_cost:
+            best, best_cost = solution, cost
     return best
 
 
@@ -110,8 +115,8 @@ def _nothing(tracks: Tracks) -> registration.Structure:
 
 
 def explained_cost(solution: Solution, tracks: Tracks, config: CameraConfig) -> float:
-    """How badly a solution explains all matches: robust reprojection cost, a fixed price an unexplained observation,
-    and the priors of the intrinsics. Comparable between solutions over the same tracks."""
+    """How badly a solution explains all matches: robust reprojection cost, a fixed price an unexplained observation and
+    an unplaced view, and the priors of the intrinsics. Comparable between solutions over the same tracks."""
     model, structure = solution.model, solution.structure
     price = bundle.CAUCHY_SIGMAS**2 * np.log1p((MAX_SIGMAS / bundle.CAUCHY_SIGMAS) ** 2)
     cost = np.full(len(tracks.views), price)
@@ -120,4 +125,5 @@ def explained_cost(solution: Solution, tracks: Tracks, config: CameraConfig) -> 
     square = (residual**2).sum(1) / (tracks.sigmas[use] * bundle.CAUCHY_SIGMAS) ** 2
     cost[use] = np.minimum(price, bundle.CAUCHY_SIGMAS**2 * np.log1p(square))
     temper = bundle.temper(tracks)
-    return float(0.5 * (temper[tracks.views] * cost).sum() + bundle.prior_cost(model, config))
+    data = 0.5 * float((temper[tracks.views] * cost).sum())
+    return data + bundle.prior_cost(model, config) + UNPLACED_PRICE * int((~model.placed).sum())
