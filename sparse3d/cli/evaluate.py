@@ -34,21 +34,29 @@ def evaluate(
 
     from rich.console import Console
 
+    from sparse3d.core.errors import InputError
     from sparse3d.eval.evaluate import EvaluateConfig
     from sparse3d.eval.evaluate import evaluate as measure
     from sparse3d.eval.refine_pose import RefineConfig
     from sparse3d.io.atomic import atomic_write_text
     from sparse3d.io.cameras_json import read_cameras_json
     from sparse3d.io.run_folder import RunFolder, read_reconstruction
+    from sparse3d.pipeline.config import checked_threads
     from sparse3d.render.rasterise import RenderOptions
 
+    options = RenderOptions(threads=checked_threads(threads) or None)
+    for folder in (images, lpips_weights):
+        if folder is not None and not folder.is_dir():
+            raise InputError(f"{folder}: no such folder")
+    if max_held_out is not None and max_held_out < 0:
+        raise InputError(f"--max-held-out is {max_held_out}, expected 0 or more")
     if lpips_weights is not None:
         os.environ["SPARSE3D_WEIGHTS"] = str(lpips_weights)
     reconstruction = read_reconstruction(run)
     config = EvaluateConfig(
         refine=RefineConfig() if refine else None,
         max_held_out=max_held_out,
-        options=RenderOptions(threads=threads or None),
+        options=options,
     )
     console = Console(stderr=True)
     with console.status("measuring") as status:

@@ -23,7 +23,7 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line; exits with 2 on bad input and 3 where something optional is not installed."""
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)  # what a stage logs below that goes to the run's log.txt
-    logging.basicConfig(format="%(message)s", handlers=[terminal])
+    logging.basicConfig(format="warning  %(message)s", handlers=[terminal])
     app = tyro.extras.SubcommandApp()
     for command in (reconstruct, render, evaluate, view, doctor):
         app.command(command)

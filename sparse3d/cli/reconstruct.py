@@ -36,6 +36,7 @@ def reconstruct(
         free_intrinsics: known focal lengths are a starting point only and are refined.
     """
     import dataclasses
+    import signal
 
     from sparse3d.cli.console import Console
     from sparse3d.pipeline.config import load_config
@@ -49,6 +50,11 @@ def reconstruct(
             free_known_intrinsics=free_intrinsics or settings.camera.free_known_intrinsics,
         )
         settings = dataclasses.replace(settings, camera=camera)
-    with Console() as console:
-        run(photos, out, known=cameras, names=images or None, config=settings, listener=console)
+    # A polite kill is Ctrl-C: what is done is kept. COLMAP's handler, set on import, would print a stack trace instead.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Console() as console:
+            run(photos, out, known=cameras, names=images or None, config=settings, listener=console)
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
     console.say(f"\nDone: {out / 'report.html'} tells how it went; `sparse3d view {out}` shows it.")

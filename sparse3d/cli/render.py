@@ -15,12 +15,15 @@ def render(run: tyro.conf.Positional[Path], *, cameras: Path, out: Path, threads
         threads: of the native kernels; 0 takes all cores.
     """
     from sparse3d.core.errors import InputError
-    from sparse3d.eval.render_views import render_camera
+    from sparse3d.eval.render_views import check_size, render_camera
+    from sparse3d.io.atomic import make_folder
     from sparse3d.io.cameras_json import read_cameras_json
     from sparse3d.io.image_files import write_png
     from sparse3d.io.run_folder import read_reconstruction
+    from sparse3d.pipeline.config import checked_threads
     from sparse3d.render.rasterise import RenderOptions
 
+    options = RenderOptions(threads=checked_threads(threads) or None)
     wanted = read_cameras_json(cameras)
     targets = [_inside(out, name) for name in wanted.names]
     unknown = [
@@ -34,10 +37,13 @@ def render(run: tyro.conf.Positional[Path], *, cameras: Path, out: Path, threads
         raise InputError(
             f"{cameras}: two cameras would write the same picture: give their `file` entries different names"
         )
+    for index in range(len(wanted)):
+        check_size(wanted.select([index]))
     reconstruction = read_reconstruction(run)
+    for folder in {target.parent for target in targets}:
+        make_folder(folder)
     for index, target in enumerate(targets):
-        [view] = render_camera(reconstruction, wanted.select([index]), RenderOptions(threads=threads or None))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        [view] = render_camera(reconstruction, wanted.select([index]), options)
         write_png(target, view.rgb)
         print(target)
 

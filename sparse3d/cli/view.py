@@ -15,9 +15,32 @@ def view(run: tyro.conf.Positional[Path], *, host: str = "127.0.0.1", port: int 
     """
     from sparse3d.core.errors import MissingDependency
 
+    _check_address(host, port)
     try:
         import sparse3d_viewer
     except ImportError as error:
         raise MissingDependency("the viewer needs viser: pip install 'sparse3d[viewer]'") from error
 
     sparse3d_viewer.serve(run, host=host, port=port).wait()
+
+
+def _check_address(host: str, port: int) -> None:
+    """Refuse what cannot be listened on; a port that is taken is fine, the viewer takes the next one."""
+    import errno
+    import socket
+
+    from sparse3d.core.errors import InputError
+
+    if not 0 <= port <= 65535:
+        raise InputError(f"--port is {port}, expected 0 (any free one) to 65535")
+    try:
+        [(family, kind, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise InputError(
+                f"--host {host} --port {port}: cannot be listened on ({error.strerror}): leave --host out, or give an "
+                "address of this machine and a port from 1024 on"
+            ) from error

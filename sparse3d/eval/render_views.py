@@ -10,9 +10,15 @@ from numpy import ndarray
 
 from sparse3d.core.cameras import Cameras, pixel_grid
 from sparse3d.core.distortion import distort_image, render_camera_for, undistort_points
+from sparse3d.core.errors import InputError
 from sparse3d.core.gaussians import Gaussians
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.render.rasterise import RenderOptions, rasterise
+
+MAX_SIDE = 32768
+"""Of one rendering: what the kernels take."""
+MAX_PIXELS = 64_000_000
+"""Of one rendering, the room for its lens distortion included: some gigabytes while it is drawn."""
 
 FilterScale = Literal["train", "screen"]
 
@@ -53,6 +59,7 @@ def render_camera(
 
     Raises:
         ValueError: a camera's pose or intrinsics are not known.
+        InputError: a picture would be too large for the memory.
     """
     gaussians = scene.gaussians.activate() if isinstance(scene, Reconstruction) else scene
     options = options or RenderOptions()
@@ -64,6 +71,25 @@ def render_camera(
         scaled = options_for(scene, camera, options) if filter_scale == "train" else options
         views.append(_render_one(gaussians, camera, scaled))
     return views
+
+
+def check_size(camera: Cameras) -> None:
+    """Refuse a picture that would take more memory than a machine has.
+
+    Args:
+        camera: one view, its intrinsics known.
+
+    Raises:
+        InputError: it has more than `MAX_PIXELS`, or a side beyond `MAX_SIDE`.
+    """
+    K, distortion = (x[0].detach().cpu().double().numpy() for x in (camera.K, camera.distortion))
+    width, height = render_camera_for(K, distortion, camera.sizes[0])[1]
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise InputError(
+            f"the camera {camera.names[0]} has {camera.sizes[0][0]}x{camera.sizes[0][1]} pixels, which needs a picture of "
+            f"{width}x{height}; rendered are at most {MAX_PIXELS // 1_000_000} megapixels and {MAX_SIDE} a side: scale width, "
+            "height, fx, fy, cx and cy down"
+        )
 
 
 def options_for(scene: Reconstruction | Gaussians, camera: Cameras, options: RenderOptions) -> RenderOptions:
@@ -83,6 +109,7 @@ def options_for(scene: Reconstruction | Gaussians, camera: Cameras, options: Ren
 @torch.no_grad()
 def _render_one(gaussians: Gaussians, camera: Cameras, options: RenderOptions) -> RenderedView:
     """One view, distortion included."""
+    check_size(camera)
     K, distortion = (x[0].detach().cpu().double().numpy() for x in (camera.K, camera.distortion))
     size = camera.sizes[0]
     render_K, render_size = render_camera_for(K, distortion, size)

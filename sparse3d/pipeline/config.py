@@ -5,11 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparse3d.core.errors import InputError
-from sparse3d.io.config_yaml import apply_delta, load_delta
+from sparse3d.io.config_yaml import read_config
 from sparse3d.optim.config import OptimConfig
 from sparse3d.priors.fusion import InitialiseConfig
 from sparse3d.priors.stereo.cameras import CameraConfig
 from sparse3d.priors.stereo.depth import DepthConfig
+
+MAX_THREADS = 256
+"""What the kernels take."""
+MAX_SEED = 2**31 - 1
+"""COLMAP keeps its seed in 32 bits."""
+MIN_DEPTH_SIDE = 16
+"""Smaller depth maps hold nothing that could be matched."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,26 @@ class ReconstructConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     seed: int = 0
     threads: int = 0
+
+    def __post_init__(self) -> None:
+        checked_threads(self.threads)
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"seed is {self.seed}, expected 0 to {MAX_SEED}")
+        if self.depth.max_side < MIN_DEPTH_SIDE:
+            raise InputError(f"depth.max_side is {self.depth.max_side} pixels, expected at least {MIN_DEPTH_SIDE}")
+        if self.initialise.max_gaussians < 1:
+            raise InputError(f"initialise.max_gaussians is {self.initialise.max_gaussians}, expected at least 1")
+
+
+def checked_threads(count: int) -> int:
+    """The number of threads of the native kernels, 0 for all cores.
+
+    Raises:
+        InputError: it is negative, or more than the kernels take.
+    """
+    if not 0 <= count <= MAX_THREADS:
+        raise InputError(f"threads is {count}, expected 1 to {MAX_THREADS}, or 0 for all cores")
+    return count
 
 
 def preset_folder() -> Path:
@@ -58,8 +85,8 @@ def load_config(
     path = preset_folder() / f"{preset}.yaml"
     if preset not in preset_names():
         raise InputError(f"no preset {preset!r}: there are {', '.join(preset_names())}")
-    config = apply_delta(ReconstructConfig(), load_delta(path))
+    config = read_config(path, ReconstructConfig())
     if overrides is not None:
-        config = apply_delta(config, load_delta(overrides))
+        config = read_config(overrides, config)
     given = {"seed": seed, "threads": threads}
     return dataclasses.replace(config, **{name: value for name, value in given.items() if value is not None})
