@@ -24,6 +24,7 @@ __all__ = [
     "undistort_mask",
     "undistort_points",
     "undistorted_camera",
+    "visible_border",
 ]
 
 MAX_CANVAS_GROWTH = 2.5
@@ -90,6 +91,11 @@ def render_camera_for(
     render_K[0, 2] -= bounds[0][0]
     render_K[1, 2] -= bounds[1][0]
     return render_K, (bounds[0][1] - bounds[0][0], bounds[1][1] - bounds[1][0])
+
+
+def visible_border(K: Float[ndarray, "3 3"], distortion: Float[ndarray, "4"], size: Size) -> float:
+    """The share of an image's border that shows anything: 1 for a sound lens; less where the model folds in the image."""
+    return float(np.isfinite(undistort_points(_border(size), K, distortion)).all(1).mean())
 
 
 def undistort_image(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +18,10 @@ from sparse3d.io.json_files import read_json_object
 
 VERSION = 1
 MAX_SIDE = 100_000
+MAX_PIXEL = 1e8
+"""Largest focal length and coordinate of a principal point that are believed: a thousand times the largest image."""
+MAX_COORDINATE = 1e12
+"""Largest coordinate of a camera: float32 squares it without overflow, and no map has larger ones."""
 ORTHONORMAL_TOLERANCE = 1e-3
 """How far R R^T may be from the identity; below it the nearest rotation is taken."""
 
@@ -124,6 +129,8 @@ def checked_pose(where: str, matrix: Any) -> np.ndarray:
         raise InputError(f"{where}: its pose is not a 4x4 matrix of numbers")
     if not np.isfinite(pose).all():
         raise InputError(f"{where}: its pose holds NaN or infinity; leave the pose out where it is unknown")
+    if np.abs(pose).max() > MAX_COORDINATE:
+        raise InputError(f"{where}: its pose holds numbers beyond {MAX_COORDINATE:g}; give it in a smaller unit")
     rotation = pose[:3, :3]
     error = np.abs(rotation @ rotation.T - np.eye(3)).max()
     if (
@@ -168,6 +175,10 @@ def _checked_name(path: Path, index: int, entry: Any) -> str:
     # Renderings are written under these names: one must not lead out of the output folder.
     if "\\" in name or "\0" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise InputError(f"{path}: camera {name!r}: 'file' must be a relative path without '..' or backslashes")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: camera {name!r}: 'file' is not a name that a file can have") from error
     return name
 
 
@@ -181,6 +192,8 @@ def _parse_camera(where: str, entry: dict[str, Any]) -> tuple[tuple[int, int], n
         fx, fy, cx, cy = checked_numbers(where, entry, _INTRINSICS)
         if fx <= 0 or fy <= 0:
             raise InputError(f"{where}: fx and fy must be positive (in pixels), got {fx:g} and {fy:g}")
+        if max(fx, fy, abs(cx), abs(cy)) > MAX_PIXEL:
+            raise InputError(f"{where}: fx, fy, cx, cy are in pixels and at most {MAX_PIXEL:g}, got {[fx, fy, cx, cy]}")
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     distortion = entry.get("distortion")
     distortion = [0.0] * 4 if distortion is None else distortion

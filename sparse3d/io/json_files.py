@@ -19,6 +19,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
     Raises:
         InputError: missing, a folder, unreasonably large, not UTF-8, no JSON, or no object.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, a JSON file is needed here")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.stat().st_size > MAX_BYTES:

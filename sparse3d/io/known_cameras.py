@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import torch
 
 from sparse3d.core.cameras import Cameras
+from sparse3d.core.distortion import visible_border
 from sparse3d.core.errors import InputError
 from sparse3d.core.images import ImageSet
 from sparse3d.io.cameras_json import group_by_intrinsics, read_cameras_json
@@ -17,6 +18,9 @@ from sparse3d.io.pixels import PHOTO_SUFFIXES
 from sparse3d.io.transforms_json import read_transforms_json
 
 logger = logging.getLogger(__name__)
+
+MIN_VISIBLE_BORDER = 0.5
+"""Calibrations may fold in the far corners of a photo; one that folds along half of its border is of another lens."""
 
 ASPECT_TOLERANCE = 2e-3
 """Scaled photos have rounded sides: their aspect may differ by this, or by what a pixel makes."""
@@ -60,6 +64,7 @@ def read_known_cameras(path: Path, images: ImageSet) -> Cameras:
         if match is not None:
             _check_aspect(path, images.names[i], given.sizes[match], images.sizes[i])
             scaled = given.select([match]).resized([images.sizes[i]])
+            _check_lens(path, scaled)
             K[i], cam_from_world[i], distortion[i] = scaled.K[0], scaled.cam_from_world[0], scaled.distortion[0]
     return Cameras.build(
         cam_from_world,
@@ -152,6 +157,16 @@ def _llff_names(path: Path, images: ImageSet) -> list[str]:
             if len(names) == rows:
                 return names
     return sorted(images.names)
+
+
+def _check_lens(path: Path, camera: Cameras) -> None:
+    """Refuse a distortion that turns the picture back onto itself within the photo."""
+    K, distortion = camera.K[0].numpy(), camera.distortion[0].numpy()
+    if camera.K.isfinite().all() and visible_border(K, distortion, camera.sizes[0]) < MIN_VISIBLE_BORDER:
+        raise InputError(
+            f"{path}: camera {camera.names[0]!r}: its distortion {distortion.tolist()} folds the picture onto itself: it "
+            "must be OpenCV's k1, k2, p1, p2 for these fx, fy, cx, cy"
+        )
 
 
 def _check_aspect(path: Path, name: str, given: tuple[int, int], photo: tuple[int, int]) -> None:

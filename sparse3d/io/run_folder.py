@@ -186,15 +186,18 @@ def read_reconstruction(path: Path) -> Reconstruction:
 
 
 def _to_provenance(document: dict[str, Any]) -> Provenance:
+    train_px = tuple(float(x) for x in document["train_px"])
+    if not all(math.isfinite(x) and x > 0 for x in train_px):
+        raise ValueError(f"train_px holds {train_px}, expected focal lengths in pixels")
     return Provenance(
         prior=document["prior"],
         settings=document["settings"],
         seed=document["seed"],
         versions=document["versions"],
         timings_s=document["timings_s"],
-        warnings=tuple(document["warnings"]),
-        unplaced=tuple((name, reason) for name, reason in document["unplaced"]),
-        train_px=tuple(float(x) for x in document["train_px"]),
+        warnings=tuple(map(str, document["warnings"])),
+        unplaced=tuple((str(name), str(reason)) for name, reason in document["unplaced"]),
+        train_px=train_px,
     )
 
 
