@@ -187,6 +187,8 @@ def _check_photo(path: Path, masks: dict[str, Path]) -> "_Checked | px.UnusableP
                 raise px.UnusablePhotoError(f"is too small ({size[0]}x{size[1]}): use the original")
             alpha = px.has_alpha(image)
             thumbnail = px.turn_upright(px.thumbnail(image), facts.orientation)
+            if alpha and not px.to_alpha(image).any():
+                raise px.UnusablePhotoError("is wholly transparent: no pixel of it counts")
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (px.UnusablePhotoError, MissingDependency) as error:
@@ -194,21 +196,30 @@ def _check_photo(path: Path, masks: dict[str, Path]) -> "_Checked | px.UnusableP
     mask_path = masks.get(path.stem) or masks.get(path.name) or (path if alpha else None)
     photo = Photo(path, path.name, size, facts.focal_px, facts.camera_model, sha256, mask_path)
     if mask_path not in (None, path):
-        _check_mask_size(photo, mask_path)
+        try:
+            _check_mask(photo, mask_path)
+        except px.UnusablePhotoError as error:
+            return error
     return _Checked(photo, thumbnail)
 
 
-def _check_mask_size(photo: Photo, mask_path: Path) -> None:
+def _check_mask(photo: Photo, mask_path: Path) -> None:
+    """Refuse a mask that does not fit, and a photo of which no pixel counts."""
     try:
         with px.open_image(mask_path) as image:
             size = px.upright_size(image.size, read_exif(image, mask_path.name).orientation)
+            counts = size == photo.size and bool(px.to_nonzero(image).any())
     except px.UnusablePhotoError as error:
         raise InputError(f"{mask_path}: {error}") from error
     if size != photo.size:
-        hint = "; it seems to be lying on its side: masks are for the upright photo" if size == photo.size[::-1] else ""
+        hint = "; make it as large as the photo"
+        if size == photo.size[::-1]:
+            hint = "; it seems to be lying on its side: masks are for the upright photo"
         raise InputError(
             f"{mask_path}: is {size[0]}x{size[1]} but {photo.name} is {photo.size[0]}x{photo.size[1]}{hint}"
         )
+    if not counts:
+        raise px.UnusablePhotoError(f"has a mask that is black everywhere ({mask_path}): what counts is white in it")
 
 
 def _why_duplicate(new: _Checked, kept: Sequence[_Checked]) -> str | None:
@@ -243,6 +254,7 @@ def _too_few_message(folder: Path, checked: Sequence[_Checked], skipped: Sequenc
         inside = [name for name in inside if name != MASK_FOLDER]
         if inside:
             return message + f"; there are photos in its folder {inside[0]}: give {folder / inside[0]}"
+        return message + " (JPEG, PNG, TIFF, WebP, or HEIC with the extra `heic`)"
     return message
 
 
