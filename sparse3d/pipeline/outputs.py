@@ -11,6 +11,7 @@ from sparse3d.core.cameras import Cameras
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.eval.image_metrics import psnr, ssim
+from sparse3d.io.atomic import make_folder
 from sparse3d.io.config_yaml import write_config
 from sparse3d.io.depth_files import write_depth_npz, write_depth_png
 from sparse3d.io.image_files import write_jpeg, write_png
@@ -87,7 +88,7 @@ def _trained_view(
 
 def _write_view(run: RunFolder, view: TrainedView) -> None:
     for path in (run.photo(view.name), run.rendering(view.name), run.depth(view.name)):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     write_jpeg(run.photo(view.name), view.photo.numpy())
     write_png(run.rendering(view.name), view.rendering.numpy())
     write_depth_npz(run.depth(view.name), view.depth.numpy(), view.confidence.numpy())

@@ -19,6 +19,7 @@ from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior
 from sparse3d.core.images import ImageSet
 from sparse3d.core.reconstruction import Provenance, Reconstruction
 from sparse3d.io import checkpoints
+from sparse3d.io.atomic import clear_write_errors
 from sparse3d.io.config_yaml import to_plain
 from sparse3d.io.known_cameras import read_known_cameras
 from sparse3d.io.photos import load_photos
@@ -215,11 +216,19 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+class _LogFile(logging.FileHandler):
+    """The run's log: where its disk is full, the results' own error tells the user, not one for each line of the log."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 @contextmanager
 def _log_file(path: Path) -> Iterator[None]:
     """Everything that the package logs goes to the run's log too."""
     package = logging.getLogger("sparse3d")
-    handler = logging.FileHandler(path, encoding="utf-8")
+    with clear_write_errors(path):
+        handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     before = package.level
     package.addHandler(handler)

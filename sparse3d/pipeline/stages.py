@@ -13,6 +13,7 @@ from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.core.images import ImageSet
 from sparse3d.io.arrays import load_arrays, save_arrays
+from sparse3d.io.atomic import make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,10 @@ def kept(
         try:
             return load(path), True
         except InputError as error:
-            logger.warning("%s; making it again", error)
+            logger.warning("%s: is damaged: this stage is done again", path)
+            logger.info("%s", error)
     result = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     for stale in path.parent.glob(f"{path.name.rsplit('-', 1)[0]}-*"):
         stale.unlink()
     save(path, result)
@@ -73,12 +75,13 @@ class FileCheckpoints:
         try:
             arrays, _ = load_arrays(self.path)
         except InputError as error:
-            logger.warning("%s; optimising from the start", error)
+            logger.warning("%s: is damaged: optimising from the start", self.path)
+            logger.info("%s", error)
             return None
         return arrays
 
     def save(self, arrays: dict[str, np.ndarray]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         for stale in self.path.parent.glob("optimise-*"):
             if stale != self.path:
                 stale.unlink()

@@ -44,7 +44,7 @@ def test_a_damaged_result_is_made_again(tmp_path, caplog):
     path = tmp_path / "depth-aa.npz"
     save_text(path, "damaged")
     assert kept(path, lambda: "new", load_text, save_text) == ("new", False)
-    assert "making it again" in caplog.text
+    assert "done again" in caplog.text
 
 
 def test_checkpoints_survive_and_a_corrupt_one_is_said_so(tmp_path, caplog):
