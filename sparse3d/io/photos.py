@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import logging
 import os
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def load_photos(folder: Path, *, names: Sequence[str] | None = None) -> ImageSet
                 continue
         else:
             reason = str(result)
-        skipped.append((path.name, reason))
+        skipped.append((_plain_text(path.name), reason))
     for name, reason in skipped:
         logger.warning("%s: left out: it %s", folder / name, reason)
     if len(checked) < MIN_PHOTOS:
@@ -180,6 +181,8 @@ def _find_masks(folder: Path) -> dict[str, Path]:
 def _check_photo(path: Path, masks: dict[str, Path]) -> "_Checked | px.UnusablePhotoError | MissingDependency":
     """Read the facts of a photo and decode it once at low resolution, so that damage shows up now and not later."""
     try:
+        if _plain_text(path.name) != path.name:
+            raise px.UnusablePhotoError("has a name with line breaks or bytes that are no text: rename it")
         with px.open_image(path) as image:
             facts = read_exif(image, path.name)
             size = px.upright_size(image.size, facts.orientation)
@@ -201,6 +204,11 @@ def _check_photo(path: Path, masks: dict[str, Path]) -> "_Checked | px.UnusableP
         except px.UnusablePhotoError as error:
             return error
     return _Checked(photo, thumbnail)
+
+
+def _plain_text(name: str) -> str:
+    """A name without control characters and undecodable bytes, which the formats written later cannot hold."""
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
 
 
 def _check_mask(photo: Photo, mask_path: Path) -> None:

@@ -108,6 +108,14 @@ def test_unusable_photos_are_named(small, refused, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_names_that_are_no_text(small, refused, tmp_path):
+    for name in (b"a\xff.jpg", b"b\n.jpg"):
+        shutil.copy(small / "photos" / "002.jpg", tmp_path / os.fsdecode(name))
+    message = refused("reconstruct", tmp_path, "--out", tmp_path / "run")
+    assert message.count("rename it") == 2
+
+
 def test_transparent_photos_and_masks_of_another_size(small, refused, tmp_path):
     Image.new("RGBA", (64, 64)).save(tmp_path / "a.png")
     assert "a.png is wholly transparent" in refused("reconstruct", tmp_path, "--out", tmp_path / "run")
