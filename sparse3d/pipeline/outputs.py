@@ -1,5 +1,6 @@
 """What a finished reconstruction leaves in the run folder."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -7,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sparse3d.core.cameras import Cameras
-from sparse3d.core.geometry_prior import GeometryPrior
+from sparse3d.core.cameras import Cameras, project
+from sparse3d.core.distortion import distort_points
+from sparse3d.core.geometry_prior import GeometryPrior, SparsePoints
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.eval.image_metrics import psnr, ssim
 from sparse3d.io.atomic import make_folder
@@ -59,8 +61,25 @@ def write_outputs(
         _write_view(run, view)
     write_json(run.metrics, training_metrics(reconstruction, views))
     write_config(run.config, config)
-    write_reconstruction(run, reconstruction, prior.points)
+    write_reconstruction(run, reconstruction, with_errors(prior.points, reconstruction.cameras))
     return views
+
+
+def with_errors(points: SparsePoints, cameras: Cameras) -> SparsePoints:
+    """The same points and tracks, with the mean reprojection errors that they have in these cameras.
+
+    The prior's errors are of its own cameras, which the joint optimisation has moved since.
+    """
+    off_px = torch.zeros(len(points.track_views), dtype=torch.float64)
+    for view in range(len(cameras)):
+        seen = points.track_views == view
+        pinhole, _ = project(cameras.select([view]), points.points[points.track_points[seen]][None].double())
+        where = distort_points(pinhole[0].numpy(), cameras.K[view].numpy(), cameras.distortion[view].numpy())
+        off_px[seen] = (torch.from_numpy(where) - points.track_pixels[seen].double()).norm(dim=-1)
+    count = torch.zeros(len(points.points), dtype=torch.float64)
+    count.index_add_(0, points.track_points, torch.ones_like(off_px))
+    total = torch.zeros_like(count).index_add_(0, points.track_points, off_px)
+    return dataclasses.replace(points, errors_px=(total / count.clamp(min=1)).to(points.errors_px.dtype))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from sparse3d.core.geometry_prior import SparsePoints
 from sparse3d.core.reconstruction import Provenance, Reconstruction
 from sparse3d.eval.render_views import render_camera
 from sparse3d.io.run_folder import RunFolder, read_reconstruction, write_reconstruction
+from sparse3d.pipeline.outputs import with_errors
 from sparse3d.render.rasterise import RenderOptions
 
 SIZE = (96, 72)
@@ -139,3 +140,17 @@ def test_colmap_projects_the_same_and_its_tracks_have_the_error_stated(exported)
         assert len(errors) == 3
         assert np.mean(errors) == pytest.approx(point.error, abs=1e-6)
     assert model.compute_mean_reprojection_error() == pytest.approx(float(points.errors_px.mean()), abs=1e-6)
+
+
+def test_errors_are_those_of_the_refined_cameras(exported, tmp_path):
+    reconstruction, points, _ = exported
+    moved = reconstruction.cameras.cam_from_world.clone()
+    moved[1, :3, 3] += 0.02
+    refined = reconstruction.cameras.replace(cam_from_world=moved)
+    run = RunFolder.create(tmp_path / "refined")
+    write_reconstruction(run, reconstruction.replace(cameras=refined), with_errors(points, refined))
+    model = pycolmap.Reconstruction(run.colmap)
+    stated = model.compute_mean_reprojection_error()
+    model.update_point_3d_errors()
+    assert model.compute_mean_reprojection_error() == pytest.approx(stated, abs=1e-6)
+    assert stated > float(points.errors_px.mean()) + 0.05
