@@ -79,9 +79,11 @@ def reconstruct(
     with watch("photos") as done:
         images = load_photos(Path(photos), names=names)
         given = None if known is None else read_known_cameras(Path(known), images)
-        done(f"{len(images)} photos" + "".join(f"; {n} left out: it {why}" for n, why in images.skipped))
+        done(f"{len(images)} photos" + (f", {len(images.skipped)} more left out" if images.skipped else ""))
     run = RunFolder.create(Path(out))
     with _log_file(run.log), _threads(config.threads):
+        for name, why in images.skipped:
+            logger.info("%s was left out: it %s", name, why)  # the terminal was told before there was a log
         with watch("cameras") as done:
             cameras, key = _camera_stage(run, source, images, given, config, done)
         with watch("depth") as done:

@@ -14,10 +14,11 @@ WELL_SEEN, HARDLY_SEEN = 0.5, 0.2
 
 def verdict(reconstruction: Reconstruction, prior: GeometryPrior, views: list[TrainedView]) -> tuple[str, ...]:
     """Plain sentences, the most important one first."""
-    placed, left_out = len(reconstruction.cameras), len(reconstruction.provenance.unplaced)
+    placed, left_out = len(reconstruction.cameras), len(prior.unplaced)
+    unusable = len(reconstruction.provenance.unplaced) - left_out
     sure = sum(float((v.confidence > SURE_CONFIDENCE).float().mean()) for v in views) / len(views)
     fit = sum(v.psnr for v in views) / len(views)
-    sentences = [_headline(placed, left_out, sure, fit), _geometry(sure), _fit(fit)]
+    sentences = [_headline(placed, left_out, unusable, sure, fit), _geometry(sure), _fit(fit)]
     if all(reconstruction.cameras.pose_known):
         sentences.append("The cameras were given and kept fixed.")
     else:
@@ -25,10 +26,9 @@ def verdict(reconstruction: Reconstruction, prior: GeometryPrior, views: list[Tr
     return tuple(sentences)
 
 
-def _headline(placed: int, left_out: int, sure: float, fit: float) -> str:
-    photos = (
-        f"All {placed} photos were placed" if not left_out else f"{placed} of {placed + left_out} photos were placed"
-    )
+def _headline(placed: int, left_out: int, unusable: int, sure: float, fit: float) -> str:
+    kind = "usable photos" if unusable else "photos"
+    photos = f"{placed} of {placed + left_out} {kind} were placed" if left_out else f"All {placed} {kind} were placed"
     if left_out > placed or fit < POOR_FIT_DB or sure < HARDLY_SEEN:
         return f"{photos}, but do not trust this reconstruction without looking closely."
     if fit > GOOD_FIT_DB and sure > WELL_SEEN and not left_out:

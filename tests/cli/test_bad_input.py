@@ -27,12 +27,13 @@ optim: {passes: 4, log_every: 4}
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
-    """A folder with the photos in `photos` and the settings of a quick run."""
+    """A folder with the photos in `photos`, one of them twice, and the settings of a quick run."""
     folder = tmp_path_factory.mktemp("bad")
     (folder / "photos").mkdir()
     for name in NAMES:
         with Image.open(load_scene("courtyard").root / "images" / name) as photo:
             photo.resize((480, 360), Image.Resampling.BOX).save(folder / "photos" / name, quality=95)
+    shutil.copy(folder / "photos" / "002.jpg", folder / "photos" / "003.jpg")
     (folder / "quick.yaml").write_text(QUICK)
     return folder
 
@@ -93,11 +94,32 @@ def test_photos_lying_on_their_side_come_out_upright(small, finished, tmp_path):
         assert -10 * np.log10(((ours - plain) ** 2).mean()) > 20
 
 
+def test_a_photo_left_out_as_a_duplicate_is_not_held_out(small, finished, tmp_path):
+    assert "All 3 usable photos were placed" in (finished / "report.html").read_text()
+    assert "003.jpg was left out: it is the same file as 002.jpg" in (finished / "log.txt").read_text()
+    document = json.loads((finished / "cameras.json").read_text())
+    document["cameras"].append(document["cameras"][0] | {"file": "003.jpg"})
+    (tmp_path / "truth.json").write_text(json.dumps(document))
+    main(
+        [
+            "evaluate",
+            f"{finished}",
+            "--truth",
+            f"{tmp_path / 'truth.json'}",
+            "--images",
+            f"{small / 'photos'}",
+            "--no-refine",
+        ]
+    )
+    result = json.loads((finished / "evaluation.json").read_text())
+    assert result["held_out"]["aligned"] is None
+    assert "every photo of the truth was given to the run" in result["held_out"]["reason"]
+
+
 def test_unusable_photos_are_named(small, refused, tmp_path):
     photos = copy_of(small / "photos", tmp_path / "photos")
     whole = (photos / "005.jpg").read_bytes()
     (photos / "005.jpg").write_bytes(whole[: len(whole) // 2])
-    shutil.copy(photos / "002.jpg", photos / "003.jpg")
     (photos / "masks").mkdir()
     Image.new("L", (480, 360)).save(photos / "masks" / "008.png")
     message = refused("reconstruct", photos, "--out", tmp_path / "run")
