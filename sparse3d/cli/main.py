@@ -33,6 +33,11 @@ def main(args: list[str] | None = None) -> None:
         _fail(str(error), EXIT_BAD_INPUT)
     except MissingDependency as error:
         _fail(str(error), EXIT_MISSING_DEPENDENCY)
+    except OSError as error:
+        # What a reader or writer did not foresee: a folder without permissions, a name too long, a failing disk.
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}: check the path, its permissions and its disk", EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         _fail("interrupted", EXIT_INTERRUPTED)
 

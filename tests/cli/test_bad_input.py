@@ -293,6 +293,25 @@ def test_folders_that_are_not_written_to(small, refused, tmp_path):
     assert (tmp_path / "mine" / "diary.txt").read_text() == "dear diary"
 
 
+def test_what_the_system_refuses_is_named(small, finished, refused, tmp_path):
+    assert "File name too long" in refused("reconstruct", small / "photos", "--out", tmp_path / ("x" * 300))
+    assert "File name too long" in refused(
+        "render", "x" * 300, "--cameras", finished / "cameras.json", "--out", tmp_path
+    )
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind here")
+def test_folders_without_permission_are_named(small, finished, refused, tmp_path):
+    locked = copy_of(finished, tmp_path / "locked")
+    locked.chmod(0)
+    try:
+        args = ("--cameras", finished / "cameras.json", "--out", tmp_path / "out")
+        assert "Permission denied" in refused("render", locked, *args)
+        assert "Permission denied" in refused("reconstruct", small / "photos", "--out", locked / "run")
+    finally:
+        locked.chmod(0o700)
+
+
 def test_what_stands_in_the_way_within_a_run_is_named(small, finished, refused, tmp_path):
     before = (finished / "gaussians.ply").read_bytes()
     for name, is_folder in (("log.txt", True), ("renderings", False), ("stages", False)):
