@@ -45,7 +45,7 @@ class InitialiseConfig:
         backdrop: what stands behind and beside all that the photos show.
     """
 
-    max_gaussians: int = 200_000
+    max_gaussians: int = 400_000
     explained_depth: float = 0.015
     comparable_confidence: float = 0.7
     comparable_footprint: float = 1.5
