@@ -1,9 +1,9 @@
 """sparse3d: a folder of 2 to 24 photos becomes cameras, 3D Gaussians, depth and an honest report.
 
-    import sparse3d
+import sparse3d
 
-    scene = sparse3d.reconstruct("photos", out="run")
-    print(scene.cameras.names, len(scene.gaussians))
+scene = sparse3d.reconstruct("photos", out="run")
+print(scene.cameras.names, len(scene.gaussians))
 """
 
 import os

@@ -32,11 +32,11 @@ class RefineConfig:
         iterations: steps in all, the first half at half the resolution, which reaches further.
         max_side_px: longer side of the image compared in the second half.
         learning_rate: Adam's, in radians for the rotation and in units of the median depth for the translation; it
-            falls to zero along a cosine. 0.003 is about one pixel a step at the finer resolution.
+            falls to zero along a cosine. 0.003 is about a pixel a step at the coarser resolution.
     """
 
     iterations: int = 120
-    max_side_px: int = 256
+    max_side_px: int = 512
     learning_rate: float = 3e-3
 
 

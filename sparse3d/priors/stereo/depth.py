@@ -55,7 +55,7 @@ class DepthConfig:
         workers: threads; 0 takes one a processor, four at most, to bound the memory.
     """
 
-    max_side: int = 512
+    max_side: int = 640
     neighbours: int = 4
     coarse_scale: float = 0.75
     max_planes: int = 192
