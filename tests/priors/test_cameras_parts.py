@@ -6,7 +6,6 @@ import pytest
 from sparse3d.priors.stereo import bundle
 from sparse3d.priors.stereo.chaining import place_by_partner
 from sparse3d.priors.stereo.config import CameraConfig
-from sparse3d.priors.stereo.features import unturn_pixels
 from sparse3d.priors.stereo.model import Model, distort, normalise, residuals_px
 from sparse3d.priors.stereo.registration import refine
 from sparse3d.priors.stereo.tracks import Tracks, build_tracks
@@ -176,15 +175,6 @@ def test_duplicate_matches_count_once():
     matches = np.array([[i, i] for i in range(30)] + [[0, 5], [7, 1]])
     inliers, _ = verify(a, b, matches, (1.0, 1.0), CONFIG)
     assert len(np.unique(inliers[:, 0])) == len(inliers) == len(np.unique(inliers[:, 1]))
-
-
-@pytest.mark.parametrize("turns", range(4))
-def test_turned_pixels_come_back(turns):
-    picture = np.zeros((30, 50))
-    picture[7, 41] = 1.0
-    row, col = np.argwhere(np.rot90(picture, turns))[0]
-    back = unturn_pixels(np.array([[col + 0.5, row + 0.5]]), (50, 30), turns)
-    np.testing.assert_allclose(back, [[41.5, 7.5]])
 
 
 def test_tidy_frame_is_upright_centred_and_keeps_projections():

@@ -152,9 +152,11 @@ def estimate_surfaces(views: Sequence[PosedImage], points: SparsePoints, config:
     """Both passes over all views. Sparse points count in the views' order and any resolution."""
     seen = points_seen(points, views)
     neighbours = [neighbours_of(i, views, points, seen, config.neighbours) for i in range(len(views))]
-    for index, found in enumerate(neighbours):
-        if not found:
-            raise InputError(f"view {index}: all other cameras stand in the same place, depth cannot be triangulated")
+    if not all(neighbours):
+        raise InputError(
+            "the cameras stand in one place, so depth cannot be triangulated: take photos from different places, and "
+            "where cameras were given check their positions"
+        )
     spans = [depth_range(views[i], [views[j] for j in neighbours[i]], seen[i]) for i in range(len(views))]
     small = [view.scaled(config.coarse_scale) for view in views]
     run = _runner(config.workers, len(views))

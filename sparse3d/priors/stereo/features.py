@@ -74,21 +74,12 @@ def resolve_features(choice: FeatureChoice) -> tuple[FeatureKind, ...]:
     return kinds[choice]
 
 
-def detect_all(
-    images: ImageSet, kinds: Sequence[FeatureKind], config: CameraConfig, *, quarter_turns: int = 0
-) -> list[list[Features]]:
-    """Features of every photo, one entry a photo and kind.
-
-    Args:
-        quarter_turns: the photos are turned counter-clockwise by this many quarters before detection; the keypoints
-            come back in the photo's own pixels.
-    """
-    return [detect(images, photo, kinds, config, quarter_turns=quarter_turns) for photo in images.photos]
+def detect_all(images: ImageSet, kinds: Sequence[FeatureKind], config: CameraConfig) -> list[list[Features]]:
+    """Features of every photo, one entry a photo and kind."""
+    return [detect(images, photo, kinds, config) for photo in images.photos]
 
 
-def detect(
-    images: ImageSet, photo: Photo, kinds: Sequence[FeatureKind], config: CameraConfig, *, quarter_turns: int = 0
-) -> list[Features]:
+def detect(images: ImageSet, photo: Photo, kinds: Sequence[FeatureKind], config: CameraConfig) -> list[Features]:
     """Features of one photo, one entry a kind; masked-out keypoints are dropped."""
     pixels = images.read_pixels(photo)
     mask = None if photo.mask_path is None else images.read_mask(photo)
@@ -96,10 +87,8 @@ def detect(
     for kind in kinds:
         multiple = XFEAT_MULTIPLE if kind == "xfeat" else 1
         small = _shrink(pixels, config.max_side, multiple)
-        turned = np.ascontiguousarray(np.rot90(small, quarter_turns))
         finder = _detect_sift if kind == "sift" else _detect_xfeat
-        points, descriptors = finder(turned, config.max_sift if kind == "sift" else config.max_xfeat)
-        points = unturn_pixels(points, (small.shape[1], small.shape[0]), quarter_turns)
+        points, descriptors = finder(small, config.max_sift if kind == "sift" else config.max_xfeat)
         points = points * np.array([photo.size[0] / small.shape[1], photo.size[1] / small.shape[0]])
         if mask is not None:
             keep = _inside_mask(points, mask)
@@ -107,14 +96,6 @@ def detect(
         scale = max(photo.size) / max(small.shape[:2])
         results.append(Features(kind, points, descriptors, photo.size, scale))
     return results
-
-
-def unturn_pixels(points: Float[ndarray, "n 2"], size: tuple[int, int], quarter_turns: int) -> Float[ndarray, "n 2"]:
-    """Pixels of an image turned counter-clockwise by quarters, in the (width, height) `size` image before turning."""
-    width, height = size
-    x, y = points[:, 0], points[:, 1]
-    turned = {0: (x, y), 1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[quarter_turns % 4]
-    return np.stack(turned, axis=1)
 
 
 def _shrink(pixels: UInt8[ndarray, "h w 3"], max_side: int, multiple: int) -> UInt8[ndarray, "h2 w2 3"]:
