@@ -178,5 +178,5 @@ def test_one_view_is_an_error():
 
 def test_cameras_in_one_place_are_an_error():
     scene = Scene([(0.0, 0.0), (0.0, 0.0)], [(64, 48)] * 2)
-    with pytest.raises(InputError, match="same place"):
+    with pytest.raises(InputError, match="one place"):
         estimate_depth(scene.prior, scene.images, CONFIG)
