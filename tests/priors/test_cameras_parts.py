@@ -1,5 +1,7 @@
 """The parts that camera estimation is made of, on exact synthetic data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,7 @@ def exact_model(count: int = 4, focal: float = 500.0, k1: float = 0.0) -> Model:
         cam_from_world=np.stack([look_at(c) for c in CENTRES[:count]]),
         focal=np.full((count, 2), focal),
         centre=np.full((count, 2), (320.0, 240.0)),
+        middle=np.full((count, 2), (320.0, 240.0)),
         distortion=np.full((count, 4), (k1, 0.0, 0.0, 0.0)),
         group=np.zeros(count, np.int64),
         pose_free=np.ones(count, bool),
@@ -196,3 +199,25 @@ def test_tidy_frame_is_upright_centred_and_keeps_projections():
     tracks = exact_tracks(model, points)
     residual, _ = residuals_px(model.with_poses(tidy), tracks.views, tidy_points[tracks.points], tracks.pixels)
     assert np.abs(residual).max() < 1e-6
+
+
+def test_a_shifted_principal_point_is_found_as_far_as_the_prior_lets_it():
+    truth = exact_model()
+    shifted = replace(truth, centre=truth.middle + np.array([4.0, -3.0]))
+    points = cloud()
+    tracks = exact_tracks(shifted, points)
+    loose = replace(CONFIG, centre_sigma=0.05)
+    found = bundle.adjust(truth, tracks, points, loose).model
+    np.testing.assert_allclose(found.centre, shifted.centre, atol=0.5)
+    held = bundle.adjust(truth, tracks, points, replace(CONFIG, centre_sigma=1e-6)).model
+    np.testing.assert_allclose(held.centre, truth.centre, atol=0.05)
+
+
+def test_photos_held_upright_and_sideways_keep_their_principal_points():
+    truth = exact_model()
+    middle = truth.middle.copy()
+    middle[0] = middle[0, ::-1]
+    mixed = replace(truth, middle=middle, centre=middle)
+    points = cloud()
+    found = bundle.adjust(mixed, exact_tracks(replace(mixed, centre=middle + 2.0), points), points, CONFIG).model
+    np.testing.assert_allclose(found.centre, middle, atol=0.05)

@@ -27,6 +27,15 @@ EFFECTIVE_OBSERVATIONS = 300
 """Matches err together (same surface, same blur), so that a view's data count as this many independent observations at
 most when they are weighed against the priors."""
 
+INTRINSICS = 4
+"""Free parameters of a group: log focal, k1, and the principal point's shift (x, y) over the longer side."""
+
+MAX_SHIFT = 0.05
+"""A principal point farther from the middle, in longer sides, is a cropped photo, not a lens."""
+
+HELD = 1e6
+"""Inverse standard deviation of what is not to move."""
+
 MIN_DEPTH = 1e-9
 
 SINGLE_THREADED_PRODUCT = 200_000
@@ -51,7 +60,7 @@ class Adjusted:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the free parameters stand in the camera vector: 6 a free view, then (log focal, k1) a free group."""
+    """Where the free parameters stand in the camera vector: 6 a free view, then `INTRINSICS` a free group."""
 
     pose_slot: ndarray
     intrinsics_slot: ndarray
@@ -113,8 +122,8 @@ def _layout(model: Model, hold_focal: bool) -> _Layout:
     groups = () if hold_focal else tuple(sorted(set(model.group[model.intrinsics_free & model.placed].tolist())))
     intrinsics_slot = np.full(len(model.group), -1)
     for n, group in enumerate(groups):
-        intrinsics_slot[(model.group == group) & model.intrinsics_free] = base + 2 * n
-    return _Layout(pose_slot, intrinsics_slot, groups, base + 2 * len(groups))
+        intrinsics_slot[(model.group == group) & model.intrinsics_free] = base + INTRINSICS * n
+    return _Layout(pose_slot, intrinsics_slot, groups, base + INTRINSICS * len(groups))
 
 
 def temper(tracks: Tracks) -> Float[ndarray, " view"]:
@@ -149,15 +158,20 @@ def prior_cost(model: Model, config: CameraConfig) -> float:
 
 
 def _priors(model: Model, config: CameraConfig, layout: _Layout) -> list[tuple[ndarray, ndarray]]:
-    """Per free group the whitened prior residuals of (log focal, k1) and their inverse standard deviations."""
+    """Per free group the whitened prior residuals of its intrinsics and their inverse standard deviations."""
     out = []
     for group in layout.groups:
         view = int(np.flatnonzero((model.group == group) & model.intrinsics_free)[0])
         exif = model.exif_focal[view]
         known = np.isfinite(exif)
         expected = exif if known else config.focal_prior_ratio * model.long_side[view]
-        inverse = np.array([1 / (config.exif_sigma if known else config.focal_prior_sigma), 1 / config.k1_sigma])
-        value = np.array([np.log(model.focal[view, 0] / expected), model.distortion[view, 0]])
+        # Photos held upright and sideways see the same shift along different axes: it is left alone there.
+        mixed = len(np.unique(model.middle[(model.group == group) & model.intrinsics_free], axis=0)) > 1
+        centre_inverse = HELD if mixed else 1 / config.centre_sigma
+        focal_inverse = 1 / (config.exif_sigma if known else config.focal_prior_sigma)
+        inverse = np.array([focal_inverse, 1 / config.k1_sigma, centre_inverse, centre_inverse])
+        shift = (model.centre[view] - model.middle[view]) / model.long_side[view]
+        value = np.array([np.log(model.focal[view, 0] / expected), model.distortion[view, 0], *shift])
         out.append((value * inverse, inverse))
     return out
 
@@ -191,17 +205,18 @@ def _linearise(
     bent, _ = distort(xy, model.distortion[tracks.views])
     by_log_focal = focal * root * bent
     by_k1 = focal * root * xy * (xy**2).sum(1, keepdims=True)
-    blocks = np.concatenate([by_cam, by_rotation, by_log_focal[:, :, None], by_k1[:, :, None]], axis=2)
+    by_centre = (model.long_side[tracks.views] / tracks.sigmas * root[:, 0])[:, None, None] * np.eye(2)
+    blocks = np.concatenate([by_cam, by_rotation, by_log_focal[:, :, None], by_k1[:, :, None], by_centre], axis=2)
     system = _assemble(blocks, by_point, residual * root, tracks, layout)
     for n, (value, inverse) in enumerate(_priors(model, config, layout)):
-        start = layout.size - 2 * len(layout.groups) + 2 * n
-        system.prior_diagonal[start : start + 2] = inverse**2
-        system.camera_rhs[start : start + 2] -= value * inverse
+        start = layout.size - INTRINSICS * (len(layout.groups) - n)
+        system.prior_diagonal[start : start + INTRINSICS] = inverse**2
+        system.camera_rhs[start : start + INTRINSICS] -= value * inverse
     return system
 
 
 def _assemble(blocks: ndarray, by_point: ndarray, target: ndarray, tracks: Tracks, layout: _Layout) -> _System:
-    """Sum the observations' blocks (2x8 by camera, 2x3 by point) into the normal equations, view by view."""
+    """Sum the observations' blocks (2x10 by camera, 2x3 by point) into the normal equations, view by view."""
     size, count = layout.size, tracks.count
     # One spare column collects what belongs to fixed parameters.
     cameras, camera_rhs = np.zeros((size + 1, size + 1)), np.zeros(size + 1)
@@ -209,12 +224,12 @@ def _assemble(blocks: ndarray, by_point: ndarray, target: ndarray, tracks: Track
     for view in np.unique(tracks.views):
         here = tracks.views == view
         pose, intrinsics = layout.pose_slot[view], layout.intrinsics_slot[view]
-        columns = np.full(8, size)
+        columns = np.full(6 + INTRINSICS, size)
         if pose >= 0:
             columns[:6] = pose + np.arange(6)
         if intrinsics >= 0:
-            columns[6:] = intrinsics + np.arange(2)
-        flat = blocks[here].reshape(-1, 8)
+            columns[6:] = intrinsics + np.arange(INTRINSICS)
+        flat = blocks[here].reshape(-1, 6 + INTRINSICS)
         np.add.at(cameras, (columns[:, None], columns[None, :]), flat.T @ flat)
         np.add.at(camera_rhs, columns, -(flat.T @ target[here].reshape(-1)))
         # A view observes a point at most once, so that plain indexed addition does not lose anything.
@@ -270,18 +285,22 @@ def _solve(system: _System, damping: float) -> tuple[ndarray, ndarray]:
 
 def _apply(model: Model, layout: _Layout, step: ndarray) -> Model:
     pose, focal, distortion = model.cam_from_world.copy(), model.focal.copy(), model.distortion.copy()
+    centre = model.centre.copy()
     for view in np.flatnonzero(layout.pose_slot >= 0):
         delta = step[layout.pose_slot[view] : layout.pose_slot[view] + 6]
         rotation = _rodrigues(delta[3:])
         pose[view, :3, :3] = rotation @ pose[view, :3, :3]
         pose[view, :3, 3] = rotation @ pose[view, :3, 3] + delta[:3]
     for view in np.flatnonzero(layout.intrinsics_slot >= 0):
-        log_step, k1_step = step[layout.intrinsics_slot[view] : layout.intrinsics_slot[view] + 2]
+        log_step, k1_step, *shift = step[layout.intrinsics_slot[view] : layout.intrinsics_slot[view] + INTRINSICS]
         ratio = focal[view, 0] / model.long_side[view]
         wanted = np.clip(ratio * np.exp(np.clip(log_step, -0.3, 0.3)), *FOCAL_RATIO_RANGE)
         focal[view] *= wanted / ratio
         distortion[view, 0] = np.clip(distortion[view, 0] + k1_step, -MAX_K1, MAX_K1)
-    return replace(model, cam_from_world=pose, focal=focal, distortion=distortion)
+        moved = centre[view] - model.middle[view] + np.array(shift) * model.long_side[view]
+        limit = MAX_SHIFT * model.long_side[view]
+        centre[view] = model.middle[view] + np.clip(moved, -limit, limit)
+    return replace(model, cam_from_world=pose, focal=focal, distortion=distortion, centre=centre)
 
 
 def _rodrigues(omega: Float[ndarray, "3"]) -> Float[ndarray, "3 3"]:
@@ -298,10 +317,11 @@ def _focal_sigma(
     if not layout.groups:
         return {}
     system = replace(_linearise(model, tracks, xyz, config, weights, layout), prior_diagonal=np.zeros(layout.size))
-    start = layout.size - 2 * len(layout.groups)
-    # The distortion keeps its prior: what is asked is how well the data fix the focal length.
+    start = layout.size - INTRINSICS * len(layout.groups)
+    # The others keep their priors: what is asked is how well the data fix the focal length.
     keep = np.zeros(layout.size)
-    keep[start + 1 :: 2] = 1 / config.k1_sigma**2
+    for n, (_, inverse) in enumerate(_priors(model, config, layout)):
+        keep[start + INTRINSICS * n + 1 : start + INTRINSICS * (n + 1)] = inverse[1:] ** 2
     matrix = _reduce(replace(system, prior_diagonal=keep), 0.0)[0]
     information = (
         matrix[start:, start:]
@@ -310,5 +330,5 @@ def _focal_sigma(
         @ matrix[:start, start:]
     )
     covariance = np.linalg.pinv(information + 1e-12 * np.eye(len(information)), hermitian=True)
-    sigmas = np.sqrt(np.maximum(np.diag(covariance)[::2], 0))
+    sigmas = np.sqrt(np.maximum(np.diag(covariance)[::INTRINSICS], 0))
     return {group: float(s) for group, s in zip(layout.groups, sigmas, strict=True)}

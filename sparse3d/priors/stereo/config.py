@@ -23,6 +23,7 @@ class CameraConfig:
         focal_prior_ratio, focal_prior_sigma: median and logarithmic standard deviation of real lenses' focal length
             over the longer side: 1.0 is a 36 mm lens on full format, and two standard deviations span 17 to 78 mm.
         exif_sigma: logarithmic standard deviation of EXIF's focal length (crops and zoom lenses' rounding).
+        centre_sigma: standard deviation of the principal point's distance from the photo's middle, in longer sides.
         k1_sigma: standard deviation of the first radial distortion coefficient.
         free_known_poses, free_known_intrinsics: whether what the user gave is refined too; otherwise it is held fixed.
     """
@@ -39,6 +40,7 @@ class CameraConfig:
     focal_prior_ratio: float = 1.0
     focal_prior_sigma: float = 0.4
     exif_sigma: float = 0.1
+    centre_sigma: float = 0.003
     k1_sigma: float = 0.03
     free_known_poses: bool = False
     free_known_intrinsics: bool = False

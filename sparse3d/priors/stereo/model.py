@@ -18,6 +18,7 @@ class Model:
         cam_from_world: NaN where a view is not placed.
         focal: (fx, fy) in full-size pixels.
         centre: principal point (cx, cy) in full-size pixels.
+        middle: where the principal point is expected: as given, else the photo's middle.
         distortion: OpenCV's k1, k2, p1, p2.
         group: views with the same number share focal length and distortion.
         pose_free, intrinsics_free: what bundle adjustment may change.
@@ -28,6 +29,7 @@ class Model:
     cam_from_world: Float[ndarray, "view 4 4"]
     focal: Float[ndarray, "view 2"]
     centre: Float[ndarray, "view 2"]
+    middle: Float[ndarray, "view 2"]
     distortion: Float[ndarray, "view 4"]
     group: Int[ndarray, " view"]
     pose_free: Bool[ndarray, " view"]
@@ -52,7 +54,8 @@ class Model:
         """Free intrinsics reset to a focal length over the longer side, without distortion."""
         free = self.intrinsics_free[:, None]
         focal = np.where(free, ratio * self.long_side[:, None], self.focal)
-        return replace(self, focal=focal, distortion=np.where(free, 0.0, self.distortion))
+        centre = np.where(free, self.middle, self.centre)
+        return replace(self, focal=focal, centre=centre, distortion=np.where(free, 0.0, self.distortion))
 
 
 def distort(
