@@ -22,6 +22,14 @@ from sparse3d.io.run_folder import RunFolder, write_reconstruction
 from sparse3d.pipeline.config import ReconstructConfig
 from sparse3d.render.rasterise import RenderOptions, rasterise
 
+SURE_CONFIDENCE = 0.5
+"""Confidence from which the prior's depth counts as observed."""
+
+
+def sure_share(confidence: Float[Tensor, "h w"]) -> float:
+    """Share of the pixels whose depth counts as observed."""
+    return float((confidence > SURE_CONFIDENCE).float().mean())
+
 
 @dataclass(frozen=True)
 class TrainedView:
@@ -29,20 +37,22 @@ class TrainedView:
 
     Attributes:
         photo, rendering: sRGB in [0, 1].
-        mask: 1 where the photo counts.
         depth, confidence: of the prior.
-        rendered_depth: of the Gaussians, 0 where they cover nothing.
+        psnr, ssim: of the rendering, over the pixels that count.
     """
 
     name: str
     photo: Float[Tensor, "h w 3"]
     rendering: Float[Tensor, "h w 3"]
-    mask: Float[Tensor, "h w"]
     depth: Float[Tensor, "h w"]
     confidence: Float[Tensor, "h w"]
-    rendered_depth: Float[Tensor, "h w"]
     psnr: float
     ssim: float
+
+    @property
+    def sure(self) -> float:
+        """Share of the pixels whose depth counts as observed."""
+        return sure_share(self.confidence)
 
 
 def write_outputs(
@@ -87,7 +97,7 @@ def _trained_view(
     reconstruction: Reconstruction, working: Cameras, prior: GeometryPrior, index: int, config: ReconstructConfig
 ) -> TrainedView:
     camera = working.select([index])
-    options = RenderOptions(threads=config.threads or None)
+    options = RenderOptions(threads=config.threads or None, depth=False)
     output = rasterise(reconstruction.gaussians.activate(), camera.to(torch.float32), options=options)
     rendering, photo, mask = output.rgb[0].clamp(0, 1), prior.images[index], prior.masks[index]
     arrays = (rendering.double().numpy(), photo.double().numpy())
@@ -96,10 +106,8 @@ def _trained_view(
         name=working.names[index],
         photo=photo,
         rendering=rendering,
-        mask=mask,
         depth=prior.depths[index].depth,
         confidence=prior.depths[index].confidence,
-        rendered_depth=output.depth[0],
         psnr=psnr(*arrays, mask=counted),
         ssim=ssim(*arrays, mask=counted),
     )
@@ -124,7 +132,7 @@ def training_metrics(reconstruction: Reconstruction, views: list[TrainedView]) -
         "gaussians": len(reconstruction.gaussians),
         "placed": list(reconstruction.cameras.names),
         "unplaced": dict(reconstruction.provenance.unplaced),
-        "confident_pixels": {v.name: float((v.confidence > 0.5).float().mean()) for v in views},
+        "confident_pixels": {v.name: v.sure for v in views},
         "seconds": reconstruction.provenance.timings_s,
     }
 

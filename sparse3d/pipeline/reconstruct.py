@@ -27,7 +27,7 @@ from sparse3d.io.run_folder import RunFolder
 from sparse3d.optim.optimise import OptimResult, optimise
 from sparse3d.pipeline.config import ReconstructConfig, load_config
 from sparse3d.pipeline.listener import Listener
-from sparse3d.pipeline.outputs import write_outputs
+from sparse3d.pipeline.outputs import sure_share, write_outputs
 from sparse3d.pipeline.report import write_report
 from sparse3d.pipeline.run_report import run_report
 from sparse3d.pipeline.stages import FileCheckpoints, cameras_key, fingerprint, kept, photos_key
@@ -147,7 +147,7 @@ def _depth_stage(
         checkpoints.load_geometry_prior,
         checkpoints.save_geometry_prior,
     )
-    sure = [float((d.confidence > 0.5).float().mean()) for d in prior.depths]
+    sure = [sure_share(d.confidence) for d in prior.depths]
     done(f"{100 * sum(sure) / len(sure):.0f} % of the pixels are sure", found)
     return prior
 

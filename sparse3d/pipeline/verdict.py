@@ -6,8 +6,6 @@ from sparse3d.pipeline.outputs import TrainedView
 
 GOOD_FIT_DB, POOR_FIT_DB = 28.0, 22.0
 """Training PSNR that fine photos reach when cameras and depth agree, and under which something is wrong with them."""
-SURE_CONFIDENCE = 0.5
-"""Confidence from which the prior's depth counts as observed."""
 WELL_SEEN, HARDLY_SEEN = 0.5, 0.2
 """Shares of confident pixels above which the geometry is mostly measured, and below which it is mostly guessed."""
 
@@ -16,7 +14,7 @@ def verdict(reconstruction: Reconstruction, prior: GeometryPrior, views: list[Tr
     """Plain sentences, the most important one first."""
     placed, left_out = len(reconstruction.cameras), len(prior.unplaced)
     unusable = len(reconstruction.provenance.unplaced) - left_out
-    sure = sum(float((v.confidence > SURE_CONFIDENCE).float().mean()) for v in views) / len(views)
+    sure = sum(v.sure for v in views) / len(views)
     fit = sum(v.psnr for v in views) / len(views)
     sentences = [_headline(placed, left_out, unusable, sure, fit), _geometry(sure), _fit(fit)]
     if all(reconstruction.cameras.pose_known):
