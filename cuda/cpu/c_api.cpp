@@ -73,6 +73,8 @@ void check(const s3d_view& v) {
 void check(const s3d_image& image, const s3d_gaussians& g, const s3d_view& v) {
   require(image.rgb && image.alpha, "image: rgb or alpha is missing");
   require(!v.with_depth || image.depth, "image.depth: missing although with_depth is set");
+  require(!v.with_median_depth || image.median_depth, "image.median_depth: missing although with_median_depth is set");
+  require(!v.with_normals || image.normals, "image.normals: missing although with_normals is set");
   require(g.features == 0 || image.values, "image.values: missing although features > 0");
 }
 

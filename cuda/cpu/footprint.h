@@ -25,6 +25,12 @@ struct TileArea {
   }
 };
 
+// Whether the mask, if there is one, asks for a pixel of the tile.
+template <class Real>
+S3D_HD bool pixel_wanted(const Frame<Real>& frame, const TileArea& area, int x, int y) {
+  return !frame.mask || frame.mask[int64_t(area.y + y) * int(frame.camera.width) + area.x + x];
+}
+
 struct Range {
   int first, last;  // inclusive; empty when last < first
 };
@@ -107,15 +113,10 @@ S3D_HD size_t instance_slot(const Frame<Real>& frame, uint32_t index, TilePlace 
          unsigned((tile.y - r.tile_y0) * (r.tile_x1 - r.tile_x0) + (tile.x - r.tile_x0));
 }
 
-// The channels of a splat in the order of the planes. Only calls with extra channels need to copy them together.
-template <int kChannels, class Real>
-S3D_HD const Real* splat_values(const Frame<Real>& frame, uint32_t index, Real* buffer) {
-  const Record<Real>& r = frame.records[index];
-  if constexpr (kChannels > 0) return r.channels;
-  const int own = frame.with_depth ? 4 : 3;
-  for (int c = 0; c < own; ++c) buffer[c] = r.channels[c];
-  for (int c = 0; c < frame.features; ++c) buffer[own + c] = frame.values[size_t(index) * frame.features + c];
-  return buffer;
+// The channels of a splat in the order of the planes.
+template <class Real>
+S3D_HD const Real* splat_values(const Frame<Real>& frame, uint32_t index) {
+  return frame.channel_values ? frame.channel_values + size_t(index) * frame.channels : frame.records[index].channels;
 }
 
 }  // namespace S3D_ISA

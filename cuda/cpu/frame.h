@@ -21,7 +21,10 @@ constexpr int kChunk = 1024;
 // Gradient sums of the cameras: rotation (9), translation (3), fx, fy, cx, cy, camera centre (3).
 constexpr int kCameraSums = 19;
 constexpr int kMoments = 6;
-constexpr int kMaxChannels = 36;
+constexpr int kMaxChannels = 3 + 1 + 3 + 32;  // colour, depth, normal, features
+
+// Offset of the z-depth among a record's channels, where it stands whether or not it is blended.
+constexpr int kDepthChannel = 3;
 
 // One projected splat, 64 bytes in float32. exponent(d) = log2_opacity + a dx^2 + b dx dy + c dy^2.
 template <class Real>
@@ -49,18 +52,22 @@ template <class Real>
 struct Frame {
   // The call
   int64_t count;
-  int sh_coefficients, features, channels;  // channels = 3 + depth + features
-  bool antialias, with_depth, with_statistics;
+  int sh_coefficients, features;
+  int channels;                     // what is blended: colour, then depth, normal and features where asked for
+  int first_normal, first_feature;  // places of these among the channels
+  bool antialias, with_depth, with_median_depth, with_normals, with_statistics;
+  const uint8_t* mask;  // pixels to draw; NULL for all
   Pinhole<Real> camera;
   Real camera_centre[3];
   Real background[3];
   const Real *means, *quats, *scales, *opacities, *sh, *values;
-  Real *rgb, *alpha, *depth, *image_values;
+  Real *rgb, *alpha, *depth, *median_depth, *normals, *image_values;
   Real *radii, *weight_sum, *weight_max;
 
   // Projection
   Record<Real>* records;      // (count)
   TileBox* boxes;             // (count)
+  Real* channel_values;       // (count, channels) where a record cannot hold them, NULL otherwise
   KeyIndex* chunk_pairs;      // (count): each chunk's visible splats at the chunk's start
   uint32_t* chunk_visible;    // (chunks)
   uint32_t* chunk_instances;  // (chunks)
@@ -74,8 +81,8 @@ struct Frame {
   Real* statistics_slots;      // (instances, 2)
 
   // Backward
-  const Real *g_rgb, *g_alpha, *g_depth, *g_values;
-  Real* slots;  // (instances, slot_stride): moments, then channel sums
+  const Real *g_rgb, *g_alpha, *g_depth, *g_median_depth, *g_normals, *g_values;
+  Real* slots;  // (instances, slot_stride): moments, channel sums, then the sum for the median depth where asked for
   int slot_stride;
   Real *g_means, *g_quats, *g_scales, *g_opacities, *g_sh, *g_features, *g_centres;
   bool accumulate;
@@ -92,9 +99,9 @@ struct Kernels {
   LossBand<Real> loss_band;
 };
 
-// A tile's planes are interleaved by rows: transmittance, residual (backward), then a colour or gradient per channel.
-// Whole planes behind one another would lie at multiples of 4096 bytes, where loads wait for stores that they have
-// nothing to do with.
-constexpr size_t scratch_reals(int channels) { return size_t(channels + 2) * kTile * kTileStride; }
+// A tile's planes are interleaved by rows: transmittance, residual (backward), a colour or gradient per channel, then
+// the median depth or its gradient. Whole planes behind one another would lie at multiples of 4096 bytes, where loads
+// wait for stores that they have nothing to do with.
+constexpr size_t scratch_reals(int channels) { return size_t(channels + 3) * kTile * kTileStride; }
 
 }  // namespace s3d

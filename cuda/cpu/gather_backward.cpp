@@ -3,6 +3,7 @@
 
 #include "kernels.h"
 #include "lanes.h"
+#include "sparse3d/normal.h"
 #include "sparse3d/projection.h"
 #include "sparse3d/spherical_harmonics.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 template <class Real>
 using V = Simd<Real, kLanes>;
-constexpr int kMaxSums = kMoments + kMaxChannels;
+constexpr int kMaxSums = kMoments + kMaxChannels + 1;  // the last one for the median depth
 
 // Camera sums: few terms in float, then double. A hundred thousand terms of float32 would lose three digits.
 template <class Real>
@@ -66,7 +67,7 @@ struct SplatGradient {
 // Gradients that leave the splat for its 3D Gaussian, its opacity and the camera.
 template <class Real>
 S3D_HD void splat_backward(const Frame<Real>& frame, LaneRange lanes, const V<Real>* sums, V<Real> depth_gradient,
-                           Vec3<V<Real>> mean, SplatGradient<Real>* out) {
+                           Vec3<V<Real>> normal_gradient, Vec3<V<Real>> mean, SplatGradient<Real>* out) {
   using Vec = V<Real>;
   const Vec3<Vec> scale = gather3(frame.scales, lanes);
   const Quat<Vec> quat{gather(frame.quats, 4, 0, lanes), gather(frame.quats, 4, 1, lanes),
@@ -88,6 +89,13 @@ S3D_HD void splat_backward(const Frame<Real>& frame, LaneRange lanes, const V<Re
   g.log_compensation = frame.antialias ? sums[0] : zero;
   out->opacity = sums[0] / gather(frame.opacities, 1, 0, lanes);
   out->geometry = project_backward(frame.camera, p, mean, scale, g);
+  if (!frame.with_normals) return;
+  const Vec3<Vec> centre{frame.camera_centre[0], frame.camera_centre[1], frame.camera_centre[2]};
+  const Vec3<Vec> choice = choose_normal(p.axes, scale, mean - centre);
+  const Quat<Vec> turn = normal_backward(p.unit_quat, p.inverse_norm, choice, normal_gradient);
+  Quat<Vec>& quat_gradient = out->geometry.quat;
+  quat_gradient = {quat_gradient.w + turn.w, quat_gradient.x + turn.x, quat_gradient.y + turn.y,
+                   quat_gradient.z + turn.z};
 }
 
 template <class Real>
@@ -173,8 +181,8 @@ void store_gradient(const Frame<Real>& frame, LaneRange lanes, const SplatGradie
 template <class Real>
 void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums<Real>* camera) {
   using Vec = V<Real>;
-  const int stride = frame.slot_stride, first_feature = kMoments + (frame.with_depth ? 4 : 3);
-  alignas(64) Real slots[kLanes * (kMaxSums + 2)];
+  const int stride = frame.slot_stride;
+  alignas(64) Real slots[kLanes * ((kMaxSums + 3) / 4 * 4)];
   Mask<Real, kLanes> drawn;
   for (int i = 0; i < kLanes; ++i) {
     const TileBox box = frame.boxes[lanes.element(i)];
@@ -182,15 +190,24 @@ void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums<Real>* c
     if (i < lanes.active) sum_slots(frame, uint64_t(lanes.first + i), slots + i * stride);
   }
   const LaneRange local{0, lanes.active};
-  Vec sums[kMoments + 4];
-  const int own = frame.with_depth ? 4 : 3;
-  for (int k = 0; k < kMoments + own; ++k) sums[k] = gather(slots, stride, k, local);
+  Vec sums[kMoments + 3 + 1 + 3];
+  const int own = kMoments + frame.first_feature;
+  for (int k = 0; k < own; ++k) sums[k] = gather(slots, stride, k, local);
   const Vec zero(Real(0));
   Vec upstream(Real(0));
-  for (int k = 0; k < kMoments + own; ++k) upstream = upstream + sums[k];
+  for (int k = 0; k < own; ++k) upstream = upstream + sums[k];
+  Vec depth_gradient = frame.with_depth ? sums[kMoments + kDepthChannel] : zero;
+  if (frame.with_median_depth)
+    depth_gradient = depth_gradient + gather(slots, stride, kMoments + frame.channels, local);
+  upstream = upstream + depth_gradient;
+  Vec3<Vec> normal_gradient{zero, zero, zero};
+  if (frame.with_normals) {
+    const Vec* g = sums + kMoments + frame.first_normal;
+    normal_gradient = {g[0], g[1], g[2]};
+  }
   for (int c = 0; c < frame.features; ++c)
-    scatter(frame.g_features, frame.features, c, lanes,
-            select(drawn, gather(slots, stride, first_feature + c, local), zero), frame.accumulate);
+    scatter(frame.g_features, frame.features, c, lanes, select(drawn, gather(slots, stride, own + c, local), zero),
+            frame.accumulate);
 
   constexpr int kRecordReals = sizeof(Record<Real>) / sizeof(Real);
   const Real* shown = reinterpret_cast<const Real*>(frame.records) + offsetof(Record<Real>, channels) / sizeof(Real);
@@ -202,7 +219,7 @@ void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums<Real>* c
     g_colour[c] = select(drawn & (gather(shown, kRecordReals, c, lanes) > zero), sums[kMoments + c], zero);
   SplatGradient<Real> g;
   g.view_mean = colour_backward(frame, lanes, mean, g_colour);
-  splat_backward(frame, lanes, sums, frame.with_depth ? sums[kMoments + 3] : zero, mean, &g);
+  splat_backward(frame, lanes, sums, depth_gradient, normal_gradient, mean, &g);
   // A chain rule that overflows for a degenerate Gaussian gives it nothing; a loss that is not finite stays visible.
   const Mask<Real, kLanes> bad_loss = ~is_finite(upstream);
   mask_gradient(drawn & (geometry_finite(g) | bad_loss), &g);

@@ -3,6 +3,7 @@
 
 #include "kernels.h"
 #include "lanes.h"
+#include "sparse3d/normal.h"
 #include "sparse3d/projection.h"
 #include "sparse3d/spherical_harmonics.h"
 
@@ -63,6 +64,24 @@ struct TileRange {
   }
 };
 
+// Writes all channels of eight splats together where a record cannot hold them.
+template <class Real>
+void store_channels(const Frame<Real>& frame, LaneRange lanes, const Projection<V<Real>>& p, Vec3<V<Real>> mean,
+                    Vec3<V<Real>> scale, const V<Real>* own) {
+  const int stride = frame.channels;
+  for (int c = 0; c < frame.first_normal; ++c) scatter(frame.channel_values, stride, c, lanes, own[c], false);
+  if (frame.with_normals) {
+    const Vec3<V<Real>> centre{frame.camera_centre[0], frame.camera_centre[1], frame.camera_centre[2]};
+    const Vec3<V<Real>> normal = multiply(p.axes, choose_normal(p.axes, scale, mean - centre));
+    scatter(frame.channel_values, stride, frame.first_normal, lanes, normal.x, false);
+    scatter(frame.channel_values, stride, frame.first_normal + 1, lanes, normal.y, false);
+    scatter(frame.channel_values, stride, frame.first_normal + 2, lanes, normal.z, false);
+  }
+  for (int i = 0; i < lanes.active; ++i)
+    std::memcpy(frame.channel_values + (lanes.first + i) * stride + frame.first_feature,
+                frame.values + (lanes.first + i) * frame.features, size_t(frame.features) * sizeof(Real));
+}
+
 constexpr int kRecordReals = 13;
 static_assert(offsetof(Record<float>, tile_x0) == kRecordReals * sizeof(float), "the record begins with its numbers");
 
@@ -112,16 +131,19 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
   const TileRange<Real> range_x(x, extent_x, frame.camera.width), range_y(y, extent_y, frame.camera.height);
   drawn = drawn & range_x.touches & range_y.touches;
 
+  const Vec own[4] = {maximum(channels[0], zero), maximum(channels[1], zero), maximum(channels[2], zero),
+                      p.point_cam.z};
+  if (frame.channel_values) store_channels(frame, lanes, p, mean, scale, own);
   const Lanes8<Real> rows[] = {x,
                                y,
                                scale_conic * conic_a,
                                two * scale_conic * conic_b,
                                scale_conic * conic_c,
                                log2_opacity,
-                               maximum(channels[0], zero),
-                               maximum(channels[1], zero),
-                               maximum(channels[2], zero),
-                               p.point_cam.z,
+                               own[0],
+                               own[1],
+                               own[2],
+                               own[3],
                                extent_x,
                                extent_y,
                                extent_y * p.cov_xy / p.cov_yy};

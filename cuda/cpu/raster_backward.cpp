@@ -12,11 +12,12 @@ namespace {
 
 constexpr uint32_t kPrefetch = 8;
 
-// Rows of transmittance, residual and a gradient per channel, kTileStride apart.
+// Rows of transmittance, residual, a gradient per channel, then that of the median depth, kTileStride apart.
 template <class Real>
 struct BackwardPlanes {
   Real* base;
-  int row;  // distance of two rows
+  int row;     // distance of two rows
+  int median;  // offset of the median depth's gradient
 };
 
 // Mean depth is the blended sum over alpha: its gradient reaches both.
@@ -31,12 +32,33 @@ void load_depth_row(const Frame<Real>& frame, int64_t row, int columns, Real* gr
   }
 }
 
+// Channels that are blended sums with nothing behind them.
+template <class Real>
+void load_channels(const Real* upstream, const Real* image, int channels, int64_t row, int columns, Real* gradient,
+                   Real* residual) {
+  for (int c = 0; c < channels; ++c)
+    for (int x = 0; x < columns; ++x) {
+      const int64_t i = (row + x) * channels + c;
+      gradient[c * kTileStride + x] = upstream[i];
+      residual[x] += upstream[i] * image[i];
+    }
+}
+
+// Pixels that were not drawn give nothing, whatever their upstream gradients are.
+template <class Real>
+void clear_masked(const uint8_t* mask, int columns, Real* transmittance, int planes_in_row) {
+  for (int x = 0; x < columns; ++x)
+    if (!mask[x])
+      for (int plane = 0; plane < planes_in_row; plane += kTileStride) transmittance[plane + x] = Real(0);
+}
+
 // Loads the gradients and starts the residual at d loss / d (everything): sum of gradient * image - T_end * g_alpha.
 template <class Real>
 BackwardPlanes<Real> load_tile(const Frame<Real>& frame, const TileArea& area, Real* scratch) {
-  const BackwardPlanes<Real> planes{scratch, (frame.channels + 2) * kTileStride};
+  const int median = (frame.channels + 2) * kTileStride;
+  const BackwardPlanes<Real> planes{scratch, median + (frame.with_median_depth ? kTileStride : 0), median};
   std::memset(scratch, 0, size_t(planes.row) * kTile * sizeof(Real));
-  const int width = int(frame.camera.width), first_feature = frame.with_depth ? 4 : 3;
+  const int width = int(frame.camera.width);
   for (int y = 0; y < area.rows; ++y) {
     const int64_t row = int64_t(area.y + y) * width + area.x;
     Real *transmittance = planes.base + y * planes.row, *residual = transmittance + kTileStride;
@@ -54,13 +76,15 @@ BackwardPlanes<Real> load_tile(const Frame<Real>& frame, const TileArea& area, R
       for (int x = 0; x < area.columns; ++x) residual[x] -= (Real(1) - frame.alpha[row + x]) * frame.g_alpha[row + x];
     if (frame.with_depth && frame.g_depth)
       load_depth_row(frame, row, area.columns, gradient + 3 * kTileStride, residual);
-    if (!frame.g_values) continue;
-    for (int c = 0; c < frame.features; ++c)
-      for (int x = 0; x < area.columns; ++x) {
-        const int64_t i = (row + x) * frame.features + c;
-        gradient[(first_feature + c) * kTileStride + x] = frame.g_values[i];
-        residual[x] += frame.g_values[i] * frame.image_values[i];
-      }
+    if (frame.with_median_depth && frame.g_median_depth)
+      std::memcpy(transmittance + planes.median, frame.g_median_depth + row, size_t(area.columns) * sizeof(Real));
+    if (frame.with_normals && frame.g_normals)
+      load_channels(frame.g_normals, frame.normals, 3, row, area.columns, gradient + frame.first_normal * kTileStride,
+                    residual);
+    if (frame.features && frame.g_values)
+      load_channels(frame.g_values, frame.image_values, frame.features, row, area.columns,
+                    gradient + frame.first_feature * kTileStride, residual);
+    if (frame.mask) clear_masked(frame.mask + row, area.columns, transmittance, planes.row);
   }
   return planes;
 }
@@ -71,27 +95,31 @@ struct SplatSums {
   using V = Simd<Real, kLanes>;
   V g{Real(0)}, g_dx{Real(0)}, g_dy{Real(0)}, g_dxdx{Real(0)}, g_dxdy{Real(0)}, g_dydy{Real(0)};
   V channel[kChannels ? kChannels : kMaxChannels];
+  V median{Real(0)};
 
   S3D_HD explicit SplatSums(int channels) {
     for (int c = 0; c < (kChannels ? kChannels : channels); ++c) channel[c] = V(Real(0));
   }
 
-  void store(Real* slot, int channels) const {
+  void store(const Frame<Real>& frame, Real* slot) const {
     const V first[8] = {g, g_dx, g_dy, g_dxdx, g_dxdy, g_dydy, channel[0], channel[1]};
     horizontal_sums(first).store(slot);
-    for (int c = 2; c < (kChannels ? kChannels : channels); ++c) slot[kMoments + c] = horizontal_sum(channel[c]);
+    const int channels = kChannels ? kChannels : frame.channels;
+    for (int c = 2; c < channels; ++c) slot[kMoments + c] = horizontal_sum(channel[c]);
+    if constexpr (kChannels == 0)
+      if (frame.with_median_depth) slot[kMoments + channels] = horizontal_sum(median);
   }
 };
 
 template <int kChannels, class Real>
-S3D_HD void differentiate_strip(const Footprint<Real>& footprint, int first, Range rows,
-                                const BackwardPlanes<Real>& planes, const Real* values, int channels,
+S3D_HD void differentiate_strip(const Frame<Real>& frame, const Footprint<Real>& footprint, int first, Range rows,
+                                const BackwardPlanes<Real>& planes, const Real* values,
                                 SplatSums<kChannels, Real>* sums) {
   using V = Simd<Real, kLanes>;
   const Record<Real>& s = footprint.splat;
   const V dx = V(Real(first) - footprint.x) + V::iota();
   const V base = multiply_add(V(s.a) * dx, dx, V(s.log2_opacity)), slope = V(s.b) * dx;
-  const int count = kChannels ? kChannels : channels;
+  const int count = kChannels ? kChannels : frame.channels;
   V sum(Real(0)), sum_dy(Real(0)), sum_dydy(Real(0));
   for (int y = rows.first; y <= rows.last; ++y) {
     const V dy(Real(y) - footprint.y);
@@ -100,7 +128,12 @@ S3D_HD void differentiate_strip(const Footprint<Real>& footprint, int first, Ran
     const V transmittance = V::load(plane);
     const V alpha = blend_alpha(exponent, transmittance);
     const V weight = alpha * transmittance;
-    (transmittance - weight).store(plane);
+    const V left = transmittance - weight;
+    left.store(plane);
+    if constexpr (kChannels == 0)
+      if (frame.with_median_depth)
+        sums->median =
+            sums->median + select(is_median(transmittance, left), V::load(plane + planes.median), V(Real(0)));
     V shade(Real(0));
     const Real* gradient = plane + 2 * kTileStride;
     for (int c = 0; c < count; ++c, gradient += kTileStride) {
@@ -140,12 +173,11 @@ void backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
                          1);
     const uint32_t index = frame.instances[i];
     const Footprint<Real> footprint(frame.records[index], area);
-    Real buffer[kMaxChannels];
-    const Real* values = splat_values<kChannels>(frame, index, buffer);
+    const Real* values = splat_values(frame, index);
     SplatSums<kChannels, Real> sums(frame.channels);
     for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
-      differentiate_strip(footprint, first, footprint.rows(first), planes, values, frame.channels, &sums);
-    sums.store(frame.slots + instance_slot(frame, index, place) * frame.slot_stride, frame.channels);
+      differentiate_strip(frame, footprint, first, footprint.rows(first), planes, values, &sums);
+    sums.store(frame, frame.slots + instance_slot(frame, index, place) * frame.slot_stride);
   }
   for (uint32_t i = used; i < end; ++i)
     std::memset(frame.slots + instance_slot(frame, frame.instances[i], place) * frame.slot_stride, 0,
@@ -156,8 +188,10 @@ void backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
 
 template <class Real>
 void raster_backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
+  if (frame.with_median_depth) return backward_tile<0>(frame, tile, scratch);
   if (frame.channels == 3) return backward_tile<3>(frame, tile, scratch);
-  if (frame.channels == 4 && frame.with_depth) return backward_tile<4>(frame, tile, scratch);
+  if (frame.channels == 4) return backward_tile<4>(frame, tile, scratch);
+  if (frame.channels == 7) return backward_tile<7>(frame, tile, scratch);
   backward_tile<0>(frame, tile, scratch);
 }
 

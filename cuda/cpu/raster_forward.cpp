@@ -18,12 +18,17 @@ constexpr uint32_t kPrefetch = 8;
 template <class Real>
 struct ForwardPlanes {
   Real* base;
-  int row;  // distance of two rows: the transmittance, then the channels, kTileStride apart
+  int row;     // distance of two rows: the transmittance, the channels, then the median depth, kTileStride apart
+  int median;  // offset of the latter
 
-  ForwardPlanes(Real* scratch, int channels, const TileArea& area) : base(scratch), row((channels + 1) * kTileStride) {
+  ForwardPlanes(Real* scratch, const Frame<Real>& frame, const TileArea& area)
+      : base(scratch),
+        row((frame.channels + 1 + (frame.with_median_depth ? 1 : 0)) * kTileStride),
+        median((frame.channels + 1) * kTileStride) {
     std::memset(scratch, 0, size_t(row) * kTile * sizeof(Real));
     for (int y = 0; y < area.rows; ++y)
-      for (int x = 0; x < area.columns; ++x) scratch[y * row + x] = Real(1);
+      for (int x = 0; x < area.columns; ++x)
+        if (pixel_wanted(frame, area, x, y)) scratch[y * row + x] = Real(1);
   }
 
   bool opaque(int rows) const {
@@ -53,9 +58,10 @@ struct WeightStatistics {
   }
 };
 
-template <int kChannels, bool kStatistics, class Real>
-S3D_HD void blend_strip(const Footprint<Real>& footprint, int first, Range rows, const ForwardPlanes<Real>& planes,
-                        const Real* values, int channels, WeightStatistics<Real>* statistics) {
+// kExtras: statistics and the median depth are taken where `frame` asks for them.
+template <int kChannels, bool kExtras, class Real>
+S3D_HD void blend_strip(const Frame<Real>& frame, const Footprint<Real>& footprint, int first, Range rows,
+                        const ForwardPlanes<Real>& planes, const Real* values, WeightStatistics<Real>* statistics) {
   using V = Simd<Real, kLanes>;
   const Record<Real>& s = footprint.splat;
   const V dx = V(Real(first) - footprint.x) + V::iota();
@@ -68,26 +74,36 @@ S3D_HD void blend_strip(const Footprint<Real>& footprint, int first, Range rows,
     Real* plane = planes.base + y * planes.row + first;
     const V transmittance = V::load(plane);
     const V weight = blend_alpha(exponent, transmittance) * transmittance;
-    (transmittance - weight).store(plane);
+    const V left = transmittance - weight;
+    left.store(plane);
+    if constexpr (kExtras) {
+      if (frame.with_median_depth) {
+        Real* median = plane + planes.median;
+        select(is_median(transmittance, left), V(s.channels[kDepthChannel]), V::load(median)).store(median);
+      }
+      statistics->add(weight);
+    }
     plane += kTileStride;
     if constexpr (kChannels > 0) {
       for (int c = 0; c < kChannels; ++c, plane += kTileStride)
         multiply_add(weight, colour[c], V::load(plane)).store(plane);
     } else {
-      for (int c = 0; c < channels; ++c, plane += kTileStride)
+      for (int c = 0; c < frame.channels; ++c, plane += kTileStride)
         multiply_add(weight, V(values[c]), V::load(plane)).store(plane);
     }
-    if constexpr (kStatistics) statistics->add(weight);
   }
 }
 
 template <class Real>
 void write_tile(const Frame<Real>& frame, const TileArea& area, const ForwardPlanes<Real>& planes) {
-  const int width = int(frame.camera.width), first_feature = frame.with_depth ? 4 : 3;
+  const int width = int(frame.camera.width);
   for (int y = 0; y < area.rows; ++y) {
     const int64_t row = int64_t(area.y + y) * width + area.x;
-    const Real* transmittance = planes.base + y * planes.row;
+    Real* transmittance = planes.base + y * planes.row;
     const Real* channel = transmittance + kTileStride;
+    if (frame.mask)
+      for (int x = 0; x < area.columns; ++x)
+        if (!frame.mask[row + x]) transmittance[x] = Real(1);
     Real* rgb = frame.rgb + 3 * row;
     for (int x = 0; x < area.columns; ++x) {
       for (int c = 0; c < 3; ++c)
@@ -99,9 +115,15 @@ void write_tile(const Frame<Real>& frame, const TileArea& area, const ForwardPla
         const Real alpha = Real(1) - transmittance[x];
         frame.depth[row + x] = alpha > Real(kMinDepthAlpha) ? channel[3 * kTileStride + x] / alpha : Real(0);
       }
+    if (frame.with_median_depth)
+      std::memcpy(frame.median_depth + row, transmittance + planes.median, size_t(area.columns) * sizeof(Real));
+    if (frame.with_normals)
+      for (int c = 0; c < 3; ++c)
+        for (int x = 0; x < area.columns; ++x)
+          frame.normals[3 * (row + x) + c] = channel[(frame.first_normal + c) * kTileStride + x];
     for (int c = 0; c < frame.features; ++c)
       for (int x = 0; x < area.columns; ++x)
-        frame.image_values[(row + x) * frame.features + c] = channel[(first_feature + c) * kTileStride + x];
+        frame.image_values[(row + x) * frame.features + c] = channel[(frame.first_feature + c) * kTileStride + x];
   }
 }
 
@@ -110,28 +132,28 @@ Real* statistics_slot(const Frame<Real>& frame, uint32_t index, TilePlace tile) 
   return frame.statistics_slots + 2 * instance_slot(frame, index, tile);
 }
 
-template <int kChannels, bool kStatistics, class Real>
+template <int kChannels, bool kExtras, class Real>
 void forward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
   const TileArea area(frame, tile);
-  const ForwardPlanes<Real> planes(scratch, frame.channels, area);
+  const ForwardPlanes<Real> planes(scratch, frame, area);
   const TilePlace place(frame, tile);
   const uint32_t begin = frame.tile_begin[tile], end = frame.tile_begin[tile + 1];
+  const bool with_statistics = kExtras && frame.with_statistics;
   uint32_t i = begin;
-  for (; i < end; ++i) {
+  const bool empty = frame.mask && planes.opaque(area.rows);
+  for (; i < end && !empty; ++i) {
     if ((i - begin) % kOpacityCheck == kOpacityCheck - 1 && planes.opaque(area.rows)) break;
     if (i + kPrefetch < end) __builtin_prefetch(frame.records + frame.instances[i + kPrefetch]);
     const uint32_t index = frame.instances[i];
     const Footprint<Real> footprint(frame.records[index], area);
-    Real buffer[kMaxChannels];
-    const Real* values = splat_values<kChannels>(frame, index, buffer);
+    const Real* values = splat_values(frame, index);
     WeightStatistics<Real> statistics;
     for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
-      blend_strip<kChannels, kStatistics>(footprint, first, footprint.rows(first), planes, values, frame.channels,
-                                          &statistics);
-    if constexpr (kStatistics) statistics.store(statistics_slot(frame, index, place));
+      blend_strip<kChannels, kExtras>(frame, footprint, first, footprint.rows(first), planes, values, &statistics);
+    if (with_statistics) statistics.store(statistics_slot(frame, index, place));
   }
   frame.tile_end_used[tile] = i;
-  if constexpr (kStatistics)
+  if (with_statistics)
     for (; i < end; ++i) WeightStatistics<Real>().store(statistics_slot(frame, frame.instances[i], place));
   write_tile(frame, area, planes);
 }
@@ -140,9 +162,10 @@ void forward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
 
 template <class Real>
 void raster_forward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
-  if (frame.with_statistics) return forward_tile<0, true>(frame, tile, scratch);
+  if (frame.with_statistics || frame.with_median_depth) return forward_tile<0, true>(frame, tile, scratch);
   if (frame.channels == 3) return forward_tile<3, false>(frame, tile, scratch);
-  if (frame.channels == 4 && frame.with_depth) return forward_tile<4, false>(frame, tile, scratch);
+  if (frame.channels == 4) return forward_tile<4, false>(frame, tile, scratch);
+  if (frame.channels == 7) return forward_tile<7, false>(frame, tile, scratch);
   forward_tile<0, false>(frame, tile, scratch);
 }
 

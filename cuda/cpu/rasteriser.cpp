@@ -48,8 +48,13 @@ void set_inputs(const s3d_gaussians& g, const s3d_view& view, const s3d_image& i
   f->features = g.features;
   f->antialias = view.antialias != 0;
   f->with_depth = view.with_depth != 0;
+  f->with_median_depth = view.with_median_depth != 0;
+  f->with_normals = view.with_normals != 0;
   f->with_statistics = view.with_statistics != 0;
-  f->channels = 3 + (f->with_depth ? 1 : 0) + g.features;
+  f->mask = view.mask;
+  f->first_normal = 3 + (f->with_depth ? 1 : 0);
+  f->first_feature = f->first_normal + (f->with_normals ? 3 : 0);
+  f->channels = f->first_feature + g.features;
   f->means = in(g.means);
   f->quats = in(g.quats);
   f->scales = in(g.scales);
@@ -59,6 +64,8 @@ void set_inputs(const s3d_gaussians& g, const s3d_view& view, const s3d_image& i
   f->rgb = out(image.rgb);
   f->alpha = out(image.alpha);
   f->depth = out(image.depth);
+  f->median_depth = out(image.median_depth);
+  f->normals = out(image.normals);
   f->image_values = out(image.values);
   set_camera(view, f);
 }
@@ -70,6 +77,7 @@ void project_all(Workspace<Real>* w, int threads) {
   const size_t count = size_t(f.count), chunks = size_t(chunk_count(f.count));
   f.records = w->records.reserve(count);
   f.boxes = bins.boxes.reserve(count);
+  if (f.channels > f.first_normal) f.channel_values = w->channel_values.reserve(count * size_t(f.channels));
   f.chunk_pairs = bins.chunk_pairs.reserve(count);
   f.chunk_visible = bins.chunk_visible.reserve(chunks);
   f.chunk_instances = bins.chunk_instances.reserve(chunks);
@@ -155,7 +163,8 @@ void rasterise_backward(Workspace<Real>* w, const s3d_gaussians& gaussians, cons
   Frame<Real>& f = w->frame;
   if (!w->has_forward || f.count != gaussians.count || f.camera.width != Real(view.width) ||
       f.camera.height != Real(view.height) || f.features != gaussians.features ||
-      f.with_depth != (view.with_depth != 0))
+      f.with_depth != (view.with_depth != 0) || f.with_normals != (view.with_normals != 0) ||
+      f.with_median_depth != (view.with_median_depth != 0))
     throw std::invalid_argument("backward: the context does not hold the forward pass of this call");
   set_inputs(gaussians, view, image, &f);
   const auto in = [](const void* p) { return static_cast<const Real*>(p); };
@@ -163,6 +172,8 @@ void rasterise_backward(Workspace<Real>* w, const s3d_gaussians& gaussians, cons
   f.g_rgb = in(image_gradients.rgb);
   f.g_alpha = in(image_gradients.alpha);
   f.g_depth = in(image_gradients.depth);
+  f.g_median_depth = in(image_gradients.median_depth);
+  f.g_normals = in(image_gradients.normals);
   f.g_values = in(image_gradients.values);
   f.g_means = out(gradients->means);
   f.g_quats = out(gradients->quats);
@@ -172,7 +183,7 @@ void rasterise_backward(Workspace<Real>* w, const s3d_gaussians& gaussians, cons
   f.g_features = out(gradients->values);
   f.g_centres = out(gradients->centres);
   f.accumulate = gradients->accumulate != 0;
-  f.slot_stride = (kMoments + f.channels + 3) / 4 * 4;
+  f.slot_stride = (kMoments + f.channels + (f.with_median_depth ? 1 : 0) + 3) / 4 * 4;
   // One line more than is used: the last splat's sums are stored as one vector.
   f.slots = w->slots.reserve(size_t(f.slot_stride) * w->bins.instance_count + kLanes);
   f.camera_sums = w->camera_sums.reserve(size_t(chunk_count(f.count)) * kCameraSums);

@@ -2,7 +2,7 @@
 
 import ctypes
 
-VERSION = 2
+VERSION = 3
 OK = 0
 OUT_OF_MEMORY = 2
 FLOAT32, FLOAT64 = 0, 1
@@ -35,8 +35,11 @@ class View(ctypes.Structure):
         ("height", _int),
         ("antialias", _int),
         ("with_depth", _int),
+        ("with_median_depth", _int),
+        ("with_normals", _int),
         ("with_statistics", _int),
         ("threads", _int),
+        ("mask", _pointer),
         ("cam_from_world", _double * 12),
         ("fx", _double),
         ("fy", _double),
@@ -49,7 +52,14 @@ class View(ctypes.Structure):
 
 
 class Image(ctypes.Structure):
-    _fields_ = (("rgb", _pointer), ("alpha", _pointer), ("depth", _pointer), ("values", _pointer))
+    _fields_ = (
+        ("rgb", _pointer),
+        ("alpha", _pointer),
+        ("depth", _pointer),
+        ("median_depth", _pointer),
+        ("normals", _pointer),
+        ("values", _pointer),
+    )
 
 
 class Statistics(ctypes.Structure):

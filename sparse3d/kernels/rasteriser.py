@@ -5,7 +5,7 @@ import ctypes
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sparse3d.kernels import abi
@@ -27,16 +27,21 @@ class KernelSettings:
     antialias: bool
     threads: int
     with_depth: bool = True
+    with_median_depth: bool = False
+    with_normals: bool = False
     with_statistics: bool = False
+    masks: Bool[Tensor, "view h w"] | None = None
 
 
 @dataclass(frozen=True)
 class KernelImages:
-    """What the kernel draws. `depth` is the mean z; None without depth."""
+    """What the kernel draws; None for what was not asked for. `depth` is the mean z."""
 
     rgb: Float[Tensor, "view h w 3"]
     alpha: Float[Tensor, "view h w"]
     depth: Float[Tensor, "view h w"] | None
+    median_depth: Float[Tensor, "view h w"] | None
+    normals: Float[Tensor, "view h w 3"] | None
     values: Float[Tensor, "view h w c"] | None
     radii: Float[Tensor, "view n"] | None
     weight_sum: Float[Tensor, "view n"] | None
@@ -69,8 +74,13 @@ def rasterise_views(
         raise TypeError(f"Gaussians of several dtypes: {[str(t.dtype) for t in inputs]}")
     if any(t.device.type != "cpu" for t in (*inputs, cam_from_world, K)):
         raise ValueError("the cpu rasteriser takes tensors on the CPU")
+    if settings.masks is not None and settings.masks.shape != (len(cam_from_world), settings.height, settings.width):
+        raise ValueError(
+            f"masks of shape {tuple(settings.masks.shape)}, expected "
+            f"{(len(cam_from_world), settings.height, settings.width)}"
+        )
     no_values = means.new_empty(len(means), 0) if values is None else values
-    rgb, alpha, depth, drawn, radii, weight_sum, weight_max = _Rasterise.apply(
+    rgb, alpha, depth, median_depth, normals, drawn, radii, weight_sum, weight_max = _Rasterise.apply(
         means, quats_wxyz, scales, opacities, sh, no_values, cam_from_world, K, settings, centre_gradients
     )
     with_statistics = settings.with_statistics
@@ -78,6 +88,8 @@ def rasterise_views(
         rgb,
         alpha,
         depth if settings.with_depth else None,
+        median_depth if settings.with_median_depth else None,
+        normals if settings.with_normals else None,
         None if values is None else drawn,
         radii if with_statistics else None,
         weight_sum if with_statistics else None,
@@ -105,14 +117,19 @@ def _gaussians_struct(arrays: tuple[Tensor, ...]) -> abi.Gaussians:
     )
 
 
-def _view_struct(pose: list[list[float]], k: list[list[float]], settings: KernelSettings) -> abi.View:
+def _view_struct(
+    pose: list[list[float]], k: list[list[float]], settings: KernelSettings, mask: Tensor | None
+) -> abi.View:
     return abi.View(
         width=settings.width,
         height=settings.height,
         antialias=settings.antialias,
         with_depth=settings.with_depth,
+        with_median_depth=settings.with_median_depth,
+        with_normals=settings.with_normals,
         with_statistics=settings.with_statistics,
         threads=settings.threads,
+        mask=None if mask is None else _pointer(mask),
         cam_from_world=(ctypes.c_double * 12)(*pose[0], *pose[1], *pose[2]),
         fx=k[0][0],
         fy=k[1][1],
@@ -125,8 +142,25 @@ def _view_struct(pose: list[list[float]], k: list[list[float]], settings: Kernel
 
 
 def _image_struct(images: tuple[Tensor | None, ...], view: int) -> abi.Image:
-    rgb, alpha, depth, values = (None if t is None else _pointer(t[view]) for t in images)
-    return abi.Image(rgb=rgb, alpha=alpha, depth=depth, values=values)
+    return abi.Image(*(None if t is None else _pointer(t[view]) for t in images))
+
+
+_IMAGES = ("rgb", "alpha", "depth", "median_depth", "normals", "values")
+"""The order of the images in the C struct and in the function below."""
+
+
+def _empty_images(like: Tensor, views: int, features: int, settings: KernelSettings) -> tuple[Tensor, ...]:
+    """One tensor for each of `_IMAGES`; without elements where it is not drawn."""
+    channels = (3, 1, settings.with_depth, settings.with_median_depth, 3 * settings.with_normals, features)
+    shape = (views, settings.height, settings.width)
+    return tuple(
+        like.new_empty(shape if name in ("alpha", "depth", "median_depth") and count else (*shape, count))
+        for name, count in zip(_IMAGES, channels, strict=True)
+    )
+
+
+def _drawn(images: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(image if image.numel() else None for image in images)
 
 
 class _Rasterise(torch.autograd.Function):
@@ -135,16 +169,14 @@ class _Rasterise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means, quats, scales, opacities, sh, values, cam_from_world, K, settings, centre_gradients):
         arrays = tuple(t.detach().contiguous() for t in (means, quats, scales, opacities, sh, values))
-        views, n, h, w = len(cam_from_world), len(means), settings.height, settings.width
-        rgb, alpha = means.new_empty(views, h, w, 3), means.new_empty(views, h, w)
-        depth = means.new_empty(views, h, w) if settings.with_depth else means.new_empty(0)
-        drawn = means.new_empty(views, h, w, values.shape[1])
+        views, n = len(cam_from_world), len(means)
+        images = _empty_images(means, views, values.shape[1], settings)
         statistics = tuple(means.new_zeros(views, n if settings.with_statistics else 0) for _ in range(3))
-        images = (rgb, alpha, depth if settings.with_depth else None, drawn if values.shape[1] else None)
+        masks = [None] * views if settings.masks is None else list(settings.masks.contiguous())
         gaussians = _gaussians_struct(arrays)
         structs = [
-            _view_struct(p, k, settings)
-            for p, k in zip(cam_from_world.detach().tolist(), K.detach().tolist(), strict=True)
+            _view_struct(p, k, settings, mask)
+            for p, k, mask in zip(cam_from_world.detach().tolist(), K.detach().tolist(), masks, strict=True)
         ]
         leases: list[Lease] = []
         keep = any(ctx.needs_input_grad)
@@ -157,13 +189,13 @@ class _Rasterise(torch.autograd.Function):
                     leases[-1].handle,
                     gaussians,
                     struct,
-                    _image_struct(images, view),
+                    _image_struct(_drawn(images), view),
                     figures,
                 )
             )
         if keep:
-            ctx.save_for_backward(*arrays, rgb, alpha, depth, drawn)
-            ctx.leases, ctx.structs, ctx.settings = leases, structs, settings
+            ctx.save_for_backward(*arrays, *images)
+            ctx.leases, ctx.structs, ctx.masks = leases, structs, masks
             ctx.centre_gradients = centre_gradients
             ctx.camera_dtypes = (cam_from_world.dtype, K.dtype)
         else:
@@ -171,17 +203,15 @@ class _Rasterise(torch.autograd.Function):
                 lease.release()
         ctx.mark_non_differentiable(*statistics)
         ctx.set_materialize_grads(False)
-        return rgb, alpha, depth, drawn, *statistics
+        return *images, *statistics
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g_rgb, g_alpha, g_depth, g_values, *_):
-        *arrays, rgb, alpha, depth, drawn = ctx.saved_tensors
-        settings = ctx.settings
-        if g_rgb is None:
-            g_rgb = torch.zeros_like(rgb)
-        upstream = tuple(None if g is None else g.contiguous() for g in (g_rgb, g_alpha, g_depth, g_values))
-        images = (rgb, alpha, depth if settings.with_depth else None, drawn if drawn.shape[-1] else None)
+    def backward(ctx, *upstream_and_statistics):
+        arrays, images = ctx.saved_tensors[: -len(_IMAGES)], ctx.saved_tensors[-len(_IMAGES) :]
+        upstream = tuple(None if g is None else g.contiguous() for g in upstream_and_statistics[: len(_IMAGES)])
+        if upstream[0] is None:
+            upstream = (torch.zeros_like(images[0]), *upstream[1:])
         views = len(ctx.structs)
         gradients = tuple(torch.zeros_like(a) if views == 0 else torch.empty_like(a) for a in arrays)
         pose, intrinsics = torch.zeros(views, 4, 4, dtype=torch.float64), torch.zeros(views, 3, 3, dtype=torch.float64)
@@ -195,7 +225,7 @@ class _Rasterise(torch.autograd.Function):
                     lease.handle,
                     gaussians,
                     struct,
-                    _image_struct(images, view),
+                    _image_struct(_drawn(images), view),
                     _image_struct(upstream, view),
                     out,
                 )

@@ -16,6 +16,13 @@ S3D_HD T blend_alpha(T exponent, T transmittance) {
   return select((exponent >= faint) & (transmittance >= opaque), alpha, T(0));
 }
 
+// Whether the median depth is that of the splat that takes the transmittance from `before` to `after`.
+template <class T>
+S3D_HD auto is_median(T before, T after) {
+  const T half(0.5);
+  return (before >= half) & (half > after);
+}
+
 // d loss / d ln(alpha) for one splat at one pixel.
 //
 // With weights w_j = T_j alpha_j and shade s_j = sum over channels of gradient * value, the loss changes by

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct or a function below changes its meaning or its layout. */
-#define S3D_ABI_VERSION 2
+#define S3D_ABI_VERSION 3
 
 enum s3d_status { S3D_OK = 0, S3D_INVALID_ARGUMENT = 1, S3D_OUT_OF_MEMORY = 2, S3D_INTERNAL = 3 };
 enum s3d_dtype { S3D_FLOAT32 = 0, S3D_FLOAT64 = 1 };
@@ -49,8 +49,11 @@ typedef struct s3d_view {
   int32_t width, height;     /* pixels */
   int32_t antialias;         /* 1: opacity is compensated for eps2d (Yu et al. 2024) */
   int32_t with_depth;        /* 1: z-depth is blended as a channel */
+  int32_t with_median_depth; /* 1: the z-depth at which half of the light is gone */
+  int32_t with_normals;      /* 1: the Gaussians' normals are blended as three channels */
   int32_t with_statistics;   /* 1: per-Gaussian blending weights are recorded by s3d_forward */
   int32_t threads;           /* at least 1 */
+  const uint8_t* mask;       /* (h, w): pixels of 0 are left empty, tiles of them are skipped; NULL draws all */
   double cam_from_world[12]; /* 3x4 row-major */
   double fx, fy, cx, cy;     /* pixels */
   double near_plane;         /* scene units, positive */
@@ -60,10 +63,12 @@ typedef struct s3d_view {
 
 /* What a view shows, or the loss's gradients with respect to it. */
 typedef struct s3d_image {
-  void* rgb;    /* (h, w, 3) over the background */
-  void* alpha;  /* (h, w) */
-  void* depth;  /* (h, w) mean z of what was blended (sum of weight * z over alpha), 0 where alpha <= 0.001; or NULL */
-  void* values; /* (h, w, c) sum of weight * value; NULL without features */
+  void* rgb;   /* (h, w, 3) over the background */
+  void* alpha; /* (h, w) */
+  void* depth; /* (h, w) mean z of what was blended (sum of weight * z over alpha), 0 where alpha <= 0.001; or NULL */
+  void* median_depth; /* (h, w) z of the splat at which the transmittance falls below 1/2, 0 where none; or NULL */
+  void* normals; /* (h, w, 3) sum of weight * normal: the shortest axis in world space, towards the camera; or NULL */
+  void* values;  /* (h, w, c) sum of weight * value; NULL without features */
 } s3d_image;
 
 /* Per-Gaussian figures of one view; every pointer may be NULL. A Gaussian that is not drawn has zeros. */
