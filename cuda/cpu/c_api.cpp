@@ -70,6 +70,19 @@ void check(const s3d_view& v) {
   require(v.eps2d >= 0 && std::isfinite(v.eps2d), "view.eps2d: expected a finite value of at least 0");
 }
 
+void check_step(const s3d_splat_adam& s) {
+  require(s.dtype == S3D_FLOAT32 || s.dtype == S3D_FLOAT64, "splat_step.dtype: unknown");
+  require(s.count >= 0 && s.count <= INT32_MAX, "splat_step.count: expected 0 to 2^31 - 1");
+  require(s.sh_coefficients >= 1 && s.sh_coefficients <= 16, "splat_step.sh_coefficients: expected 1 to 16");
+  require(s.threads >= 1 && s.threads <= kMaxThreads, "splat_step.threads: expected 1 to 256");
+  require(s.iteration >= 1, "splat_step.iteration: the first step is 1");
+  require(s.beta1 >= 0 && s.beta1 < 1 && s.beta2 >= 0 && s.beta2 < 1, "splat_step: betas must lie in [0, 1)");
+  for (const s3d_adam_array* a : {&s.means, &s.quats, &s.log_scales, &s.logit_opacities, &s.sh})
+    require(s.count == 0 || (a->values && a->first && a->second && a->gradient), "splat_step: an array is missing");
+  require(s.count == 0 || (s.mean_rates && s.min_log_scales && s.max_log_scales && s.scales && s.opacities),
+          "splat_step: an array is missing");
+}
+
 void check(const s3d_image& image, const s3d_gaussians& g, const s3d_view& v) {
   require(image.rgb && image.alpha, "image: rgb or alpha is missing");
   require(!v.with_depth || image.depth, "image.depth: missing although with_depth is set");
@@ -150,6 +163,34 @@ int32_t s3d_image_loss(s3d_context* context, s3d_loss* loss) {
       s3d::image_loss(&context->float32, loss);
     else
       s3d::image_loss(&context->float64, loss);
+  });
+}
+
+int32_t s3d_depth_loss(s3d_context* context, s3d_depth* depth) {
+  return guarded([&] {
+    require(context && depth, "depth_loss: an argument is missing");
+    require(depth->count >= 0, "depth_loss.count: must not be negative");
+    require(depth->count == 0 || (depth->rendered && depth->alpha && depth->known && depth->confidence),
+            "depth_loss: an image is missing");
+    require(depth->threads >= 1 && depth->threads <= kMaxThreads, "depth_loss.threads: expected 1 to 256");
+    require(depth->softness > 0 && depth->cutoff > 0, "depth_loss: softness and cutoff must be positive");
+    require(depth->dtype == S3D_FLOAT32 || depth->dtype == S3D_FLOAT64, "depth_loss.dtype: unknown");
+    if (depth->dtype == S3D_FLOAT32)
+      s3d::depth_loss(&context->float32, depth);
+    else
+      s3d::depth_loss(&context->float64, depth);
+  });
+}
+
+int32_t s3d_splat_step(const s3d_splat_adam* step) {
+  return guarded([&] {
+    require(step, "splat_step: the argument is missing");
+    const s3d_splat_adam& s = *step;
+    check_step(s);
+    if (s.dtype == S3D_FLOAT32)
+      s3d::splat_step<float>(s);
+    else
+      s3d::splat_step<double>(s);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "adam_frame.h"
 #include "loss_frame.h"
 #include "sparse3d/projection.h"
 
@@ -97,6 +98,8 @@ struct Kernels {
   void (*raster_backward)(const Frame<Real>&, int tile, Real* scratch);
   void (*gather_backward)(const Frame<Real>&, int64_t chunk);
   LossBand<Real> loss_band;
+  AdamRange<Real> adam_range;
+  DepthRange<Real> depth_weights, depth_errors;
 };
 
 // A tile's planes are interleaved by rows: transmittance, residual (backward), a colour or gradient per channel, then

@@ -6,20 +6,28 @@
 
 #include "kernels.h"
 #include "loss_frame.h"
-#include "sparse3d/simd.h"
+#include "sweep.h"
 
 namespace s3d {
 namespace S3D_ISA {
 namespace {
 
-#ifdef __AVX512F__
-constexpr int kWide = 16;
-#else
-constexpr int kWide = 8;
-#endif
+// Rows of the caller's images end where they end: what is missing of the last vector reads as zero and is not stored.
+template <class Real>
+S3D_HD V<Real> load_row(const Real* p, int left) {
+  if (__builtin_expect(left >= kWide, 1)) return V<Real>::load(p);
+  Real values[kWide] = {};
+  std::memcpy(values, p, size_t(left) * sizeof(Real));
+  return V<Real>::load(values);
+}
 
 template <class Real>
-using V = Simd<Real, kWide>;
+S3D_HD void store_row(V<Real> x, Real* p, int left) {
+  if (__builtin_expect(left >= kWide, 1)) return x.store(p);
+  Real values[kWide];
+  x.store(values);
+  std::memcpy(p, values, size_t(left) * sizeof(Real));
+}
 
 template <class Real>
 class Band {
@@ -31,22 +39,26 @@ class Band {
     forward_ring_ = forward_rows_ + kForwardMaps * stride_;
     backward_rows_ = forward_ring_ + kForwardMaps * kWindow * stride_;
     backward_ring_ = backward_rows_ + kBackwardMaps * stride_;
-    finished_ = backward_ring_ + kBackwardMaps * kWindow * stride_;
-    weights_ = finished_ + kBackwardMaps * stride_;
+    weights_ring_ = backward_ring_ + kBackwardMaps * kWindow * stride_;
+    if (f_.weights) return;
+    for (int r = 0; r < kWindow; ++r)
+      for (int i = 0; i < length_; ++i) weights_ring_[r * stride_ + i] = Real(1);
   }
 
   // Row r of the images enters: its blur along the row, or zeros outside the image.
   void take_row(int r) {
     if (r < 0 || r >= f_.height) return clear_ring(forward_ring_, kForwardMaps, r);
     const Real *x = f_.rendered + size_t(r) * length_, *y = f_.target + size_t(r) * length_;
-    expand_weights(r);
-    Real* __restrict__ row = forward_rows_ + kRowPadding;
-    for (int i = 0; i < length_; ++i) {
-      const Real judged = f_.weights ? y[i] + weights_[i] * (x[i] - y[i]) : x[i];
-      row[i] = judged;
-      row[stride_ + i] = y[i];
-      row[2 * stride_ + i] = judged * judged + y[i] * y[i];
-      row[3 * stride_ + i] = judged * y[i];
+    if (f_.weights) expand_weights(r);
+    const Real* weights = ring_row(weights_ring_, 0, r);
+    Real* row = forward_rows_ + kRowPadding;
+    for (int i = 0; i < length_; i += kWide) {
+      const V<Real> target = load_row(y + i, length_ - i);
+      const V<Real> judged = judge(load_row(x + i, length_ - i), target, V<Real>::load(weights + i));
+      judged.store(row + i);
+      target.store(row + stride_ + i);
+      multiply_add(judged, judged, target * target).store(row + 2 * stride_ + i);
+      (judged * target).store(row + 3 * stride_ + i);
     }
     for (int m = 0; m < kForwardMaps; ++m) blur_row(row + m * stride_, ring_row(forward_ring_, m, r));
   }
@@ -54,14 +66,14 @@ class Band {
   // SSIM at row q, all rows q - 5 to q + 5 having been taken.
   void compare_row(int q, bool count) {
     if (q < 0 || q >= f_.height) return clear_ring(backward_ring_, kBackwardMaps, q);
-    expand_weights(q);
+    const Real* weights = ring_row(weights_ring_, 0, q);
     const V<Real> coefficient(Real(-f_.ssim_weight * f_.scale));
     V<Real> sum(Real(0));
     for (int i = 0; i < length_; i += kWide) {
       const SsimMoments<V<Real>> moments{blur_column(forward_ring_, 0, q, i), blur_column(forward_ring_, 1, q, i),
                                          blur_column(forward_ring_, 2, q, i), blur_column(forward_ring_, 3, q, i)};
       const auto point = ssim_point(moments);
-      const V<Real> weight = V<Real>::load(weights_ + i);  // zero past the end of the row
+      const V<Real> weight = V<Real>::load(weights + i);  // zero past the end of the row
       sum = sum + weight * point.value;
       const V<Real> g = coefficient * weight;
       Real* out = backward_rows_ + kRowPadding + i;
@@ -75,31 +87,28 @@ class Band {
       blur_row(backward_rows_ + m * stride_ + kRowPadding, ring_row(backward_ring_, m, q));
   }
 
-  // Gradient at row p, SSIM at all rows p - 5 to p + 5 having been compared; and the L1 sum.
+  // Gradient at row p, SSIM at all rows p - 5 to p + 5 having been compared; and the sums of the differences.
   void finish_row(int p) {
     const Real *x = f_.rendered + size_t(p) * length_, *y = f_.target + size_t(p) * length_;
-    expand_weights(p);
-    Real sum = 0;
-    for (int i = 0; i < length_; ++i) {
-      const Real difference = x[i] - y[i];
-      finished_[i] = weights_[i] * (difference < 0 ? -difference : difference);
-    }
-    for (int i = 0; i < length_; ++i) sum += finished_[i];
-    f_.row_l1[p] = double(sum);
-    if (!f_.gradient) return;
-    Real *mean = finished_, *squares = mean + stride_, *product = squares + stride_;
+    const Real* weights = ring_row(weights_ring_, 0, p);
+    const V<Real> zero(Real(0)), l1(Real(f_.l1_weight * f_.scale));
+    V<Real> distances = zero, squares = zero;
     for (int i = 0; i < length_; i += kWide) {
-      blur_column(backward_ring_, 0, p, i).store(mean + i);
-      blur_column(backward_ring_, 1, p, i).store(squares + i);
-      blur_column(backward_ring_, 2, p, i).store(product + i);
+      const int left = length_ - i;
+      const V<Real> rendered = load_row(x + i, left), target = load_row(y + i, left);
+      const V<Real> difference = rendered - target, weight = V<Real>::load(weights + i);
+      distances = multiply_add(weight, maximum(difference, -difference), distances);
+      squares = multiply_add(weight * difference, difference, squares);
+      if (!f_.gradient) continue;
+      const V<Real> judged = judge(rendered, target, weight);
+      V<Real> g = select(difference > zero, l1, zero) - select(difference < zero, l1, zero);
+      g = g + blur_column(backward_ring_, 0, p, i);
+      g = multiply_add(judged + judged, blur_column(backward_ring_, 1, p, i), g);
+      g = multiply_add(target, blur_column(backward_ring_, 2, p, i), g);
+      store_row(weight * g, f_.gradient + size_t(p) * length_ + i, left);
     }
-    Real* __restrict__ gradient = f_.gradient + size_t(p) * length_;
-    const Real l1 = Real(f_.l1_weight * f_.scale);
-    for (int i = 0; i < length_; ++i) {
-      const Real difference = x[i] - y[i], judged = y[i] + weights_[i] * difference;
-      const Real sign = (difference > 0 ? l1 : Real(0)) - (difference < 0 ? l1 : Real(0));
-      gradient[i] = weights_[i] * (sign + mean[i] + 2 * judged * squares[i] + y[i] * product[i]);
-    }
+    f_.row_l1[p] = double(horizontal_sum(distances));
+    f_.row_squares[p] = double(horizontal_sum(squares));
   }
 
  private:
@@ -111,11 +120,15 @@ class Band {
     for (int m = 0; m < maps; ++m) std::memset(ring_row(ring, m, r), 0, stride_ * sizeof(Real));
   }
 
-  void expand_weights(int q) {
-    for (int x = 0; x < f_.width; ++x) {
-      const Real weight = f_.weights ? f_.weights[size_t(q) * f_.width + x] : Real(1);
-      weights_[3 * x] = weights_[3 * x + 1] = weights_[3 * x + 2] = weight;
-    }
+  // What the loss looks at: the photo itself where nothing counts.
+  S3D_HD V<Real> judge(V<Real> rendered, V<Real> target, V<Real> weight) const {
+    return f_.weights ? multiply_add(weight, rendered - target, target) : rendered;
+  }
+
+  void expand_weights(int r) {
+    Real* out = ring_row(weights_ring_, 0, r);
+    const Real* in = f_.weights + size_t(r) * f_.width;
+    for (int x = 0; x < f_.width; ++x) out[3 * x] = out[3 * x + 1] = out[3 * x + 2] = in[x];
   }
 
   // Channels are interleaved: neighbours along a row are three values apart.
@@ -141,7 +154,7 @@ class Band {
   const LossFrame<Real>& f_;
   int begin_, length_;
   size_t stride_;
-  Real *forward_rows_, *forward_ring_, *backward_rows_, *backward_ring_, *finished_, *weights_;
+  Real *forward_rows_, *forward_ring_, *backward_rows_, *backward_ring_, *weights_ring_;
 };
 
 }  // namespace

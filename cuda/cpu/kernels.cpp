@@ -6,13 +6,14 @@ namespace S3D_ISA {
 
 Kernels<float> float_kernels() {
   return {project_chunk<float>, raster_forward_tile<float>, raster_backward_tile<float>, gather_backward_chunk<float>,
-          loss_band<float>};
+          loss_band<float>,     adam_range<float>,          depth_weights<float>,        depth_errors<float>};
 }
 
 #ifdef S3D_WITH_DOUBLE
 Kernels<double> double_kernels() {
-  return {project_chunk<double>, raster_forward_tile<double>, raster_backward_tile<double>,
-          gather_backward_chunk<double>, loss_band<double>};
+  return {project_chunk<double>,         raster_forward_tile<double>, raster_backward_tile<double>,
+          gather_backward_chunk<double>, loss_band<double>,           adam_range<double>,
+          depth_weights<double>,         depth_errors<double>};
 }
 #endif
 

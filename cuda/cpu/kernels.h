@@ -17,6 +17,12 @@ template <class Real>
 void gather_backward_chunk(const Frame<Real>& frame, int64_t chunk);
 template <class Real>
 void loss_band(const LossFrame<Real>& frame, int begin, int end, Real* scratch);
+template <class Real>
+void adam_range(const AdamFrame<Real>& frame, int64_t begin, int64_t end);
+template <class Real>
+double depth_weights(const DepthFrame<Real>& frame, int64_t begin, int64_t end);
+template <class Real>
+double depth_errors(const DepthFrame<Real>& frame, int64_t begin, int64_t end);
 
 Kernels<float> float_kernels();
 Kernels<double> double_kernels();

@@ -16,7 +16,8 @@ struct LossFrame {
   const Real* weights;  // (h, w) or null
   Real* gradient;       // (h, w, 3) or null
   double l1_weight, ssim_weight, scale;
-  double *row_l1, *row_ssim;  // (h): sums over a row of weight * |difference| and weight * SSIM
+  // (h): sums over a row of weight * |difference|, weight * SSIM and weight * difference^2
+  double *row_l1, *row_ssim, *row_squares;
 };
 
 constexpr int kRowPadding = 3 * kHalfWindow;
@@ -29,10 +30,22 @@ constexpr size_t padded_row(int width) {
 
 constexpr int kForwardMaps = 4, kBackwardMaps = 3;
 
-// Scratch of one thread: a padded row per map, rings of blurred rows, three finished rows and a row of weights.
+// Scratch of one thread: a padded row per map, rings of blurred rows and a ring of weights, one a channel.
 constexpr size_t loss_scratch_reals(int width) {
-  return ((kForwardMaps + kBackwardMaps) * size_t(kWindow + 1) + kBackwardMaps + 1) * padded_row(width);
+  return ((kForwardMaps + kBackwardMaps) * size_t(kWindow + 1) + kWindow) * padded_row(width);
 }
+
+// Pixels of one view, in any order.
+template <class Real>
+struct DepthFrame {
+  const Real *rendered, *alpha, *known, *confidence;
+  Real* gradient;  // or null
+  Real min_alpha, softness, cutoff, gradient_scale;
+};
+
+// A sum over the pixels [begin, end).
+template <class Real>
+using DepthRange = double (*)(const DepthFrame<Real>&, int64_t begin, int64_t end);
 
 template <class Real>
 using LossBand = void (*)(const LossFrame<Real>&, int begin, int end, Real* scratch);

@@ -18,4 +18,11 @@ void rasterise_backward(Workspace<Real>* workspace, const s3d_gaussians& gaussia
 template <class Real>
 void image_loss(Workspace<Real>* workspace, s3d_loss* loss);
 
+template <class Real>
+void depth_loss(Workspace<Real>* workspace, s3d_depth* depth);
+
+// Steps the optimiser's arrays.
+template <class Real>
+void splat_step(const s3d_splat_adam& step);
+
 }  // namespace s3d

@@ -96,6 +96,59 @@ class Loss(ctypes.Structure):
         ("scale", _double),
         ("l1_sum", _double),
         ("ssim_sum", _double),
+        ("squares_sum", _double),
+    )
+
+
+class Depth(ctypes.Structure):
+    _fields_ = (
+        ("count", ctypes.c_int64),
+        ("dtype", _int),
+        ("threads", _int),
+        ("rendered", _pointer),
+        ("alpha", _pointer),
+        ("known", _pointer),
+        ("confidence", _pointer),
+        ("gradient", _pointer),
+        ("min_alpha", _double),
+        ("softness", _double),
+        ("cutoff", _double),
+        ("scale", _double),
+        ("loss", _double),
+    )
+
+
+class AdamArray(ctypes.Structure):
+    _fields_ = (
+        ("values", _pointer),
+        ("first", _pointer),
+        ("second", _pointer),
+        ("gradient", _pointer),
+        ("rate", _double),
+    )
+
+
+class SplatAdam(ctypes.Structure):
+    _fields_ = (
+        ("count", ctypes.c_int64),
+        ("dtype", _int),
+        ("sh_coefficients", _int),
+        ("threads", _int),
+        ("iteration", _int),
+        ("beta1", _double),
+        ("beta2", _double),
+        ("epsilon", _double),
+        ("sh_rest_rate", _double),
+        ("means", AdamArray),
+        ("quats", AdamArray),
+        ("log_scales", AdamArray),
+        ("logit_opacities", AdamArray),
+        ("sh", AdamArray),
+        ("mean_rates", _pointer),
+        ("min_log_scales", _pointer),
+        ("max_log_scales", _pointer),
+        ("scales", _pointer),
+        ("opacities", _pointer),
     )
 
 
@@ -119,3 +172,5 @@ def declare(library: ctypes.CDLL) -> None:
         struct(Gradients),
     ]
     library.s3d_image_loss.argtypes = [_pointer, struct(Loss)]
+    library.s3d_depth_loss.argtypes = [_pointer, struct(Depth)]
+    library.s3d_splat_step.argtypes = [struct(SplatAdam)]

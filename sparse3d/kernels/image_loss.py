@@ -20,6 +20,7 @@ class LossSums:
 
     l1: float
     ssim: float
+    squares: float
 
 
 def loss_sums(
@@ -41,7 +42,7 @@ def loss_sums(
         raise ValueError(f"image loss: images of shapes {tuple(rendered.shape)} and {tuple(target.shape)}")
     rendered, target = rendered.detach().contiguous(), target.detach().contiguous()
     weights = None if weights is None else weights.detach().contiguous()
-    lease, l1, ssim = POOL.acquire(), 0.0, 0.0
+    lease, l1, ssim, squares = POOL.acquire(), 0.0, 0.0, 0.0
     for view in range(views):
         loss = abi.Loss(
             width=width,
@@ -56,9 +57,9 @@ def loss_sums(
             scale=scale,
         )
         check(load_library().s3d_image_loss(lease.handle, loss))
-        l1, ssim = l1 + loss.l1_sum, ssim + loss.ssim_sum
+        l1, ssim, squares = l1 + loss.l1_sum, ssim + loss.ssim_sum, squares + loss.squares_sum
     lease.release()
-    return LossSums(l1, ssim)
+    return LossSums(l1, ssim, squares)
 
 
 def l1_ssim(
@@ -67,8 +68,8 @@ def l1_ssim(
     weights: Float[Tensor, "view h w"] | None,
     ssim_weight: float,
     threads: int,
-) -> Float[Tensor, ""]:
-    """The loss of `sparse3d.render.losses.l1_ssim_loss`, differentiable to `rendered`."""
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Loss and mean squared error of `sparse3d.render.losses.photometric_loss`; the loss is differentiable to `rendered`."""
     return _ImageLoss.apply(rendered, target, weights, ssim_weight, threads)
 
 
@@ -87,9 +88,13 @@ class _ImageLoss(torch.autograd.Function):
         )
         ctx.gradient = gradient
         loss = (1.0 - ssim_weight) * sums.l1 + ssim_weight * (covered - sums.ssim)
-        return rendered.new_tensor(loss / total)
+        mse = rendered.new_tensor(sums.squares / total)
+        ctx.mark_non_differentiable(mse)
+        return rendered.new_tensor(loss / total), mse
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, upstream):
-        return ctx.gradient * upstream, None, None, None, None
+    def backward(ctx, upstream, _):
+        # A loss that is minimised as it is needs no pass over its gradient.
+        gradient = ctx.gradient if float(upstream) == 1 else ctx.gradient * upstream
+        return gradient, None, None, None, None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from sparse3d.core.cameras import Cameras
@@ -15,16 +14,19 @@ from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.cameras import CameraParameters
 from sparse3d.optim.config import OptimConfig
-from sparse3d.optim.gaussians import GaussianModel, pixel_size_at
 from sparse3d.optim.losses import depth_loss
 from sparse3d.optim.progress import CheckpointStore, Progress, ProgressCallback
-from sparse3d.render.losses import l1_ssim_loss
+from sparse3d.optim.splats import SplatOptimiser, pixel_size_at
+from sparse3d.render.losses import photometric_loss
 from sparse3d.render.rasterise import RenderOptions, rasterise
 
 logger = logging.getLogger(__name__)
 
 SMOOTHING = 0.9
 """Share of the past in the running loss and PSNR that are shown: one photo's figure jumps."""
+
+STATE_FORMAT = 2
+"""Of the arrays that a stopped run leaves; raised when they change their meaning."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,7 @@ def optimise(
     interrupted = False
     try:
         while iteration < len(orders):
-            state.set_rates(iteration)
-            state.step(orders[iteration], render, cameras_move=iteration >= config.camera_start)
+            state.step(iteration, orders[iteration], render)
             iteration += 1
             now = time.monotonic()
             if iteration % config.log_every == 0 or iteration == len(orders):
@@ -107,7 +108,7 @@ class _State:
         self, gaussians: GaussianParams, prior: GeometryPrior, config: OptimConfig, *, iterations: int
     ) -> None:
         self.config, self.prior, self.iterations = config, prior, iterations
-        self.model = GaussianModel(gaussians, pixel_size_at(gaussians.means, prior.cameras), config)
+        self.splats = SplatOptimiser(gaussians, pixel_size_at(gaussians.means, prior.cameras), config)
         self.cameras = CameraParameters(
             prior.cameras,
             scene_depth=_median_depth(prior),
@@ -119,36 +120,34 @@ class _State:
             {"params": [self.cameras.translation], "lr": config.translation_lr, "decay": config.camera_lr_final},
             {"params": [self.cameras.log_focal], "lr": config.focal_lr, "decay": config.camera_lr_final},
         ]
-        self.splat_adam = _adam(self.model.parameter_groups(config))
         self.camera_adam = _adam(camera_groups)
+        self.confidences = [d.confidence * mask for d, mask in zip(prior.depths, prior.masks, strict=True)]
         self.history: list[dict[str, float]] = []
         self.loss = self.mse = math.nan
 
-    def set_rates(self, iteration: int) -> None:
-        """Exponential decay from each group's first rate to its last."""
-        done = iteration / max(1, self.iterations - 1)
-        for group in (*self.splat_adam.param_groups, *self.camera_adam.param_groups):
-            group["lr"] = group["first_lr"] * group["decay"] ** done
-
-    def step(self, view: int, render: RenderOptions, *, cameras_move: bool) -> None:
+    def step(self, iteration: int, view: int, render: RenderOptions) -> None:
         """Render one photo, compare, step."""
+        done = iteration / max(1, self.iterations - 1)
         target = self.prior.images[view][None]
         mask = self.prior.masks[view][None]
-        output = rasterise(self.model(), self.cameras([view]), options=render)
-        loss = l1_ssim_loss(output.rgb, target, ssim_weight=self.config.ssim_weight, mask=mask)
+        output = rasterise(self.splats.drawn, self.cameras([view]), options=render)
+        photometric = photometric_loss(
+            output.rgb, target, ssim_weight=self.config.ssim_weight, mask=mask, threads=render.threads
+        )
+        loss = photometric.loss
         if self.config.depth_weight > 0:
             depth = self.prior.depths[view]
             loss = loss + self.config.depth_weight * depth_loss(
-                output.depth[0], output.alpha[0], depth.depth, depth.confidence * mask[0]
+                output.depth[0], output.alpha[0], depth.depth, self.confidences[view], threads=render.threads
             )
-        self.splat_adam.zero_grad(set_to_none=True)
+        self.splats.forget_gradients()
         self.camera_adam.zero_grad(set_to_none=True)
         loss.backward()
-        self.splat_adam.step()
-        if cameras_move:
+        self.splats.step(done, render.threads or torch.get_num_threads())
+        if iteration >= self.config.camera_start:
+            _set_rates(self.camera_adam, done)
             self.camera_adam.step()
-        self.model.constrain()
-        self._observe(float(loss.detach()), float(_masked_mse(output.rgb.detach(), target, mask)))
+        self._observe(float(loss.detach()), float(photometric.mse))
 
     def _observe(self, loss: float, mse: float) -> None:
         keep = SMOOTHING if math.isfinite(self.loss) else 0.0
@@ -163,13 +162,13 @@ class _State:
 
     def arrays(self, iteration: int) -> dict[str, np.ndarray]:
         """Everything that `restore` needs, as plain arrays."""
-        arrays = {f"splats.{k}": v.detach().numpy() for k, v in self.model.named_parameters()}
+        arrays = {f"splats.{k}": v for k, v in self.splats.arrays().items()}
         arrays |= {f"cameras.{k}": v.detach().numpy() for k, v in self.cameras.named_parameters()}
-        for name, adam in (("splat_adam", self.splat_adam), ("camera_adam", self.camera_adam)):
-            for index, moments in adam.state_dict()["state"].items():
-                arrays |= {f"{name}.{index}.{k}": np.asarray(v) for k, v in moments.items()}
+        for index, moments in self.camera_adam.state_dict()["state"].items():
+            arrays |= {f"camera_adam.{index}.{k}": np.asarray(v) for k, v in moments.items()}
         columns = ("iteration", "loss", "psnr", "seconds")
         arrays["history"] = np.array([[row[c] for c in columns] for row in self.history]).reshape(-1, len(columns))
+        arrays["format"] = np.array(STATE_FORMAT)
         arrays["progress"] = np.array([iteration, self.loss, self.mse])
         return arrays
 
@@ -178,11 +177,13 @@ class _State:
         arrays = checkpoints.load() if checkpoints is not None else None
         if arrays is None:
             return 0
-        for prefix, module in (("splats", self.model), ("cameras", self.cameras)):
-            for name, value in module.named_parameters():
-                value.data.copy_(torch.from_numpy(arrays[f"{prefix}.{name}"]))
-        for name, adam in (("splat_adam", self.splat_adam), ("camera_adam", self.camera_adam)):
-            _restore_adam(adam, name, arrays)
+        if int(arrays.get("format", 0)) != STATE_FORMAT:
+            logger.warning("the state of the run that was stopped is of another version: optimising from the start")
+            return 0
+        self.splats.restore({k.removeprefix("splats."): v for k, v in arrays.items() if k.startswith("splats.")})
+        for name, value in self.cameras.named_parameters():
+            value.data.copy_(torch.from_numpy(arrays[f"cameras.{name}"]))
+        _restore_adam(self.camera_adam, "camera_adam", arrays)
         columns = ("iteration", "loss", "psnr", "seconds")
         self.history = [dict(zip(columns, map(float, row), strict=True)) for row in arrays["history"]]
         iteration, self.loss, self.mse = (float(x) for x in arrays["progress"])
@@ -190,7 +191,7 @@ class _State:
         return int(iteration)
 
     def result(self, iteration: int, interrupted: bool) -> OptimResult:
-        params = self.model.params()
+        params = self.splats.params()
         sound = (
             params.means.isfinite().all(1) & params.log_scales.isfinite().all(1) & params.sh.isfinite().all(2).all(1)
         )
@@ -209,6 +210,12 @@ class _State:
 
 def _adam(groups: list[dict]) -> torch.optim.Adam:
     return torch.optim.Adam([group | {"first_lr": group["lr"]} for group in groups], eps=1e-15, fused=True)
+
+
+def _set_rates(adam: torch.optim.Adam, done: float) -> None:
+    """Exponential decay from each group's first rate to its last."""
+    for group in adam.param_groups:
+        group["lr"] = group["first_lr"] * group["decay"] ** done
 
 
 def _restore_adam(adam: torch.optim.Adam, name: str, arrays: dict[str, np.ndarray]) -> None:
@@ -234,10 +241,3 @@ def _median_depth(prior: GeometryPrior) -> float:
     if len(values) == 0:
         raise ValueError("the prior has no depth in any view")
     return float(values.median())
-
-
-def _masked_mse(
-    rendered: Float[Tensor, "view h w 3"], target: Float[Tensor, "view h w 3"], mask: Float[Tensor, "view h w"]
-) -> Tensor:
-    error = ((rendered - target) ** 2).mean(-1) * mask
-    return error.sum() / mask.sum().clamp(min=1)

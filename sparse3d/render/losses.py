@@ -1,6 +1,7 @@
 """Photometric losses: L1 and the structural similarity of Wang et al. 2004."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,14 +17,27 @@ C1, C2 = 0.01**2, 0.03**2
 """Stabilisers for colours in [0, 1] (same source)."""
 
 
-def l1_ssim_loss(
+@dataclass(frozen=True)
+class PhotometricLoss:
+    """What `photometric_loss` returns.
+
+    Attributes:
+        loss: differentiable to the rendering.
+        mse: mean squared error over pixels and channels, by the mask's weights; not differentiable.
+    """
+
+    loss: Float[Tensor, ""]
+    mse: Float[Tensor, ""]
+
+
+def photometric_loss(
     rendered: Float[Tensor, "view h w 3"],
     target: Float[Tensor, "view h w 3"],
     *,
     ssim_weight: float = 0.2,
     mask: Bool[Tensor, "view h w"] | Float[Tensor, "view h w"] | None = None,
     threads: int | None = None,
-) -> Float[Tensor, ""]:
+) -> PhotometricLoss:
     """(1 - ssim_weight) * L1 + ssim_weight * (1 - SSIM), averaged over pixels and channels (Kerbl et al. 2023).
 
     The images continue as black beyond their borders ('same' padding by zeros). The compiled kernel computes it where it
@@ -38,12 +52,25 @@ def l1_ssim_loss(
         threads: None: as many as torch uses. The result does not depend on it.
 
     Returns:
-        The scalar loss; 0 if nothing is masked in.
+        The loss, 0 if nothing is masked in, and the squared error, which costs nothing beside it.
     """
     if rendered.device.type != "cpu" or not library.is_available():
-        return l1_ssim_loss_reference(rendered, target, ssim_weight=ssim_weight, mask=mask)
+        loss = l1_ssim_loss_reference(rendered, target, ssim_weight=ssim_weight, mask=mask)
+        return PhotometricLoss(loss, _mse_reference(rendered.detach(), target, mask))
     weights = None if mask is None else mask.to(rendered.dtype)
-    return l1_ssim(rendered, target, weights, ssim_weight, threads or torch.get_num_threads())
+    return PhotometricLoss(*l1_ssim(rendered, target, weights, ssim_weight, threads or torch.get_num_threads()))
+
+
+def l1_ssim_loss(
+    rendered: Float[Tensor, "view h w 3"],
+    target: Float[Tensor, "view h w 3"],
+    *,
+    ssim_weight: float = 0.2,
+    mask: Bool[Tensor, "view h w"] | Float[Tensor, "view h w"] | None = None,
+    threads: int | None = None,
+) -> Float[Tensor, ""]:
+    """The loss alone of `photometric_loss`."""
+    return photometric_loss(rendered, target, ssim_weight=ssim_weight, mask=mask, threads=threads).loss
 
 
 def ssim(x: Float[Tensor, "view h w 3"], y: Float[Tensor, "view h w 3"]) -> Float[Tensor, ""]:
@@ -65,6 +92,16 @@ def l1_ssim_loss_reference(
     per_pixel = (1 - ssim_weight) * (judged - target).abs()
     per_pixel = per_pixel + ssim_weight * weights * (1 - ssim_map_reference(judged, target))
     return per_pixel.sum() / (3 * weights.sum()).clamp_min(1.0)
+
+
+def _mse_reference(
+    rendered: Float[Tensor, "view h w 3"],
+    target: Float[Tensor, "view h w 3"],
+    mask: Bool[Tensor, "view h w"] | Float[Tensor, "view h w"] | None,
+) -> Float[Tensor, ""]:
+    weights = torch.ones_like(rendered[..., 0]) if mask is None else mask.to(rendered.dtype)
+    error = (rendered - target).square().mean(-1)
+    return (weights * error).sum() / weights.sum().clamp_min(1 / 3)
 
 
 def ssim_map_reference(x: Float[Tensor, "view h w 3"], y: Float[Tensor, "view h w 3"]) -> Float[Tensor, "view h w 3"]:

@@ -1,8 +1,29 @@
 """The depth loss: blind to scale, deaf to outliers and to what nobody knows."""
 
+import pytest
 import torch
 
-from sparse3d.optim.losses import depth_loss
+from sparse3d.kernels import library
+from sparse3d.optim.losses import depth_loss, depth_loss_reference
+
+
+@pytest.mark.skipif(not library.is_available(), reason="the compiled kernels are not installed")
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (90, 103)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 3e-6)])
+def test_kernel_equals_the_reference_at_any_number_of_threads(size, dtype, tolerance):
+    generator = torch.Generator().manual_seed(2)
+    prior, noise, alpha, confidence = torch.rand(4, *size, generator=generator, dtype=torch.float64).to(dtype)
+    prior = torch.where(noise < 0.1, 0, 1 + prior)
+    rendered = (prior * (1 + 0.2 * (noise - 0.5) ** 3)).requires_grad_()
+    expected = 0.3 * depth_loss_reference(rendered, alpha, prior, confidence)
+    (wanted,) = torch.autograd.grad(expected, rendered)
+    results = []
+    for threads in (1, 2, 5):
+        found = 0.3 * depth_loss(rendered, alpha, prior, confidence, threads=threads)
+        results.append((found.detach(), *torch.autograd.grad(found, rendered)))
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(results[-1][1], wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max()))
+        assert all(torch.equal(a, b) for a, b in zip(results[-1], results[0], strict=True))
 
 
 def test_gradient_and_scale():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparse3d.kernels import library
-from sparse3d.render.losses import l1_ssim_loss, l1_ssim_loss_reference, ssim, ssim_map_reference
+from sparse3d.render.losses import l1_ssim_loss, l1_ssim_loss_reference, photometric_loss, ssim, ssim_map_reference
 
 native = pytest.mark.skipif(not library.is_available(), reason="the compiled kernels are not installed")
 
@@ -30,6 +30,16 @@ def test_kernel_equals_the_reference(size, masked, dtype, tolerance, threads):
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
     (gradient,), (wanted,) = torch.autograd.grad(3 * found, x), torch.autograd.grad(3 * expected, x)
     torch.testing.assert_close(gradient, wanted, rtol=tolerance, atol=tolerance * float(wanted.abs().max()) + 1e-15)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_squared_error_comes_with_the_loss(masked):
+    x, y, mask = images(13, 22)
+    found = photometric_loss(x, y, mask=mask if masked else None)
+    error = (x.detach() - y).square()
+    expected = error[mask].mean() if masked else error.mean()
+    torch.testing.assert_close(found.mse, expected, rtol=1e-10, atol=0)
+    assert not found.mse.requires_grad and found.loss.requires_grad
 
 
 @native

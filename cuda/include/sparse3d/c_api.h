@@ -102,9 +102,53 @@ typedef struct s3d_loss {
   const void* weights;  /* (h, w) in [0, 1], or NULL for ones */
   void* gradient;       /* (h, w, 3) d (scale * loss sum) / d rendered, or NULL */
   double ssim_weight, scale;
-  double l1_sum;   /* out: sum over pixels and channels of weight * |rendered - target| */
-  double ssim_sum; /* out: sum of weight * SSIM */
+  double l1_sum;      /* out: sum over pixels and channels of weight * |rendered - target| */
+  double ssim_sum;    /* out: sum of weight * SSIM */
+  double squares_sum; /* out: sum of weight * (rendered - target)^2 */
 } s3d_loss;
+
+/* Robust relative error of depth, weighted by confidence where alpha > min_alpha and a depth is known; see
+ * robust_depth.h. */
+typedef struct s3d_depth {
+  int64_t count; /* pixels */
+  int32_t dtype, threads;
+  const void* rendered;   /* (count) z-depth */
+  const void* alpha;      /* (count) */
+  const void* known;      /* (count) z-depth, 0 where unknown */
+  const void* confidence; /* (count) in [0, 1] */
+  void* gradient;         /* (count) d (scale * loss) / d rendered, or NULL */
+  double min_alpha, softness, cutoff, scale;
+  double loss; /* out: sum of weight * error over max(1, sum of weight) */
+} s3d_depth;
+
+/* One array of the optimiser: values with Adam's two moments, and the loss's gradient to what is drawn of them. */
+typedef struct s3d_adam_array {
+  void* values;
+  void* first;
+  void* second;
+  const void* gradient;
+  double rate; /* 0: values and moments are left as they are */
+} s3d_adam_array;
+
+/* One step of Adam for all Gaussians, in place. The gradients are those that s3d_backward gives; the chain rule of
+ * scale = exp(log_scale) and opacity = sigmoid(logit_opacity) is applied here, from the drawn values on entry. */
+typedef struct s3d_splat_adam {
+  int64_t count;
+  int32_t dtype, sh_coefficients, threads;
+  int32_t iteration; /* 1 for the first step */
+  double beta1, beta2, epsilon;
+  double sh_rest_rate;            /* of all coefficients but the constant one, whose rate is sh.rate */
+  s3d_adam_array means;           /* (n, 3) */
+  s3d_adam_array quats;           /* (n, 4) */
+  s3d_adam_array log_scales;      /* (n, 3); the gradient is that to the scales */
+  s3d_adam_array logit_opacities; /* (n); the gradient is that to the opacities */
+  s3d_adam_array sh;              /* (n, k, 3) */
+  const void* mean_rates;         /* (n, 3) factors of means.rate */
+  const void* min_log_scales;     /* (n, 3) */
+  const void* max_log_scales;     /* (n, 3) */
+  void* scales;                   /* (n, 3) in: as drawn; out: to draw next */
+  void* opacities;                /* (n) likewise */
+} s3d_splat_adam;
 
 S3D_API int32_t s3d_abi_version(void);
 /* Message of the last call that failed in this thread. */
@@ -126,6 +170,9 @@ S3D_API int32_t s3d_backward(s3d_context* context, const s3d_gaussians* gaussian
 
 /* The context lends its memory only; it may hold a forward pass. */
 S3D_API int32_t s3d_image_loss(s3d_context* context, s3d_loss* loss);
+
+S3D_API int32_t s3d_depth_loss(s3d_context* context, s3d_depth* depth);
+S3D_API int32_t s3d_splat_step(const s3d_splat_adam* step);
 
 #ifdef __cplusplus
 }
