@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Backend = Literal["auto", "cpu", "reference"]
+Backend = Literal["auto", "cpu", "cuda", "gsplat", "reference"]
 
 DEPTH_MIN_ALPHA = 1e-3
-"""Depth is the mean over what was blended; where less than this was, it is unknown and given as 0."""
+"""Depth and uncertainty are means over what was blended; where less than this was, they are unknown and given as 0."""
+MAX_FEATURES = 32
+"""Extra channels that one pass blends; the uncertainty counts as one."""
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,17 @@ class RenderOptions:
     """How to draw.
 
     Attributes:
-        backend: `cpu` (compiled), `reference` (plain torch, slow, any dtype), or `auto`: `cpu` if it is installed.
+        backend: `cpu` (compiled), `cuda` (compiled, for tensors on a GPU), `gsplat` (that package, for tensors on a GPU),
+            `reference` (plain torch, slow, any dtype and device), or `auto`: `cuda` for tensors on a GPU, else `cpu` if it
+            is installed.
         background: colour behind the Gaussians, in [0, 1].
         near: Gaussians whose centre is nearer than this are not drawn, in scene units.
         eps2d: added to the diagonal of every projected covariance, in square pixels: the pixel's own footprint.
         antialias: scale opacities down by what eps2d blew a small Gaussian up (Yu et al. 2024, Mip-Splatting).
-        threads: None: as many as torch uses. Pictures do not depend on it.
-        depth: draw the depth map; leaving it out saves about a tenth of the time.
+        threads: None: as many as torch uses. Pictures do not depend on it. GPUs do without.
+        depth: draw the mean depth; leaving it out saves about a tenth of the time.
+        median_depth: draw the depth at which half of the light is gone.
+        normals: draw the Gaussians' normals.
         statistics: record each Gaussian's footprint and blending weights.
     """
 
@@ -35,6 +41,8 @@ class RenderOptions:
     antialias: bool = False
     threads: int | None = None
     depth: bool = True
+    median_depth: bool = False
+    normals: bool = False
     statistics: bool = False
 
     def __post_init__(self) -> None:
@@ -72,6 +80,12 @@ class RenderOutput:
             if depth was not asked for.
         features: extra channels, summed by blending weight (not divided by alpha, nothing behind them); None if none.
         statistics: None unless asked for.
+        median_depth: z-depth of the Gaussian at which the transmittance first falls below 1/2, in scene units; 0 where none
+            takes it there. Its gradient goes to that Gaussian's z alone. None unless asked for.
+        normals: sum of blending weight * normal, in world space. A Gaussian's normal is the axis of its smallest scale (the
+            first of equal ones), turned towards the camera; the gradient goes to its rotation, and takes the choice of axis
+            and side as constant. None unless asked for.
+        uncertainty: mean of the given figures over what was blended, as for depth; None if none were given.
     """
 
     rgb: Float[Tensor, "view h w 3"]
@@ -79,9 +93,14 @@ class RenderOutput:
     depth: Float[Tensor, "view h w"]
     features: Float[Tensor, "view h w c"] | None = None
     statistics: RenderStatistics | None = None
+    median_depth: Float[Tensor, "view h w"] | None = None
+    normals: Float[Tensor, "view h w 3"] | None = None
+    uncertainty: Float[Tensor, "view h w"] | None = None
 
 
-def mean_depth(weighted: Float[Tensor, "*view h w"], alpha: Float[Tensor, "*view h w"]) -> Float[Tensor, "*view h w"]:
-    """Mean z-depth from the sum of weight * z; 0 where too little was blended to tell."""
+def mean_of_blended(
+    weighted: Float[Tensor, "*view h w"], alpha: Float[Tensor, "*view h w"]
+) -> Float[Tensor, "*view h w"]:
+    """Mean from the sum of weight * value; 0 where too little was blended to tell."""
     known = alpha > DEPTH_MIN_ALPHA
     return torch.where(known, weighted / torch.where(known, alpha, 1.0), 0.0)

@@ -1,22 +1,34 @@
 """`rasterise`: Gaussians and cameras in, differentiable images out, whichever rasteriser draws them."""
 
+import dataclasses
 import functools
 import logging
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import Gaussians
 from sparse3d.kernels import library
-from sparse3d.kernels.rasteriser import KernelSettings, rasterise_views
-from sparse3d.render.options import Backend, RenderOptions, RenderOutput, RenderStatistics
+from sparse3d.render.cpu import rasterise_cpu
+from sparse3d.render.cuda import rasterise_cuda
+from sparse3d.render.gsplat import load_gsplat, rasterise_gsplat
+from sparse3d.render.options import (
+    MAX_FEATURES,
+    Backend,
+    RenderOptions,
+    RenderOutput,
+    RenderStatistics,
+    mean_of_blended,
+)
 from sparse3d.render.reference import rasterise_reference
 
 __all__ = ["Backend", "RenderOptions", "RenderOutput", "RenderStatistics", "choose_backend", "rasterise"]
 
 _log = logging.getLogger(__name__)
+
+_DRAW = {"cpu": rasterise_cpu, "cuda": rasterise_cuda, "gsplat": rasterise_gsplat, "reference": rasterise_reference}
 
 
 def rasterise(
@@ -24,44 +36,62 @@ def rasterise(
     cameras: Cameras,
     *,
     features: Float[Tensor, "n c"] | None = None,
+    uncertainty: Float[Tensor, " n"] | None = None,
+    masks: Bool[Tensor, "view h w"] | None = None,
     options: RenderOptions | None = None,
 ) -> RenderOutput:
     """Draw Gaussians by EWA splatting and front-to-back alpha blending (Kerbl et al. 2023).
 
-    Gradients flow to the Gaussians (quaternions may have any length), the features, `cam_from_world` (its 3x4 part) and
-    `K` (fx, fy, cx, cy). A Gaussian that cannot be drawn (NaN, infinity, a zero quaternion, nearer than `near`) is left
-    out and gets zero gradients. Images have the Gaussians' dtype; the cameras may be of another.
+    Gradients flow to the Gaussians (quaternions may have any length), the features, the uncertainty, `cam_from_world`
+    (its 3x4 part) and `K` (fx, fy, cx, cy). A Gaussian that cannot be drawn (NaN, infinity, a zero quaternion, nearer than
+    `near`) is left out and gets zero gradients. Images have the Gaussians' dtype; the cameras may be of another.
 
     Args:
         gaussians: n of them, zero included.
         cameras: pinhole views, all of one image size.
-        features: up to 32 extra channels, blended like a colour.
+        features: extra channels, blended like a colour; up to 32, or 31 beside an uncertainty.
+        uncertainty: a figure that is not negative for each Gaussian, of which the mean over what was blended is drawn.
+        masks: where False, nothing is drawn: background, alpha 0, no gradients. It saves the time that those pixels take.
         options: how to draw; the defaults if None.
 
     Returns:
         The images of all views.
 
     Raises:
-        ValueError: the views differ in size, have lens distortion, or their pose or intrinsics are not finite.
-        sparse3d.kernels.library.KernelUnavailable: the backend `cpu` was asked for and is not installed.
+        ValueError: the views differ in size, have lens distortion, or their pose or intrinsics are not finite; too many
+            features; masks of another shape; something that the backend cannot do.
+        sparse3d.kernels.library.KernelUnavailable: the backend `cpu` or `cuda` was asked for and is not installed.
+        sparse3d.core.errors.MissingDependency: the backend `gsplat` was asked for and is not installed.
     """
     options = options or RenderOptions()
     width, height = _common_size(cameras)
-    backend = choose_backend(options.backend)
-    draw = _draw_cpu if backend == "cpu" else rasterise_reference
-    return draw(gaussians, cameras, features, options, width, height)
+    if masks is not None and masks.shape != (len(cameras), height, width):
+        raise ValueError(f"rasterise: masks of {tuple(masks.shape)}, expected {(len(cameras), height, width)}")
+    values = _blended_values(features, uncertainty)
+    draw = _DRAW[choose_backend(options.backend, gaussians.means.device)]
+    output = draw(gaussians, cameras, values, masks, options, width, height)
+    if uncertainty is None or output.features is None:
+        return output
+    return dataclasses.replace(
+        output,
+        features=None if features is None else output.features[..., :-1],
+        uncertainty=mean_of_blended(output.features[..., -1], output.alpha),
+    )
 
 
-def choose_backend(wanted: Backend) -> Backend:
-    """The backend that `wanted` stands for on this machine: never `auto`.
+def choose_backend(wanted: Backend, device: torch.device | str = "cpu") -> Backend:
+    """The backend that `wanted` stands for on this machine, for Gaussians on this device: never `auto`.
 
     Raises:
         KernelUnavailable: `cpu` was asked for by name and is not installed.
+        MissingDependency: the same of `gsplat`.
     """
     if wanted == "auto":
-        return _automatic_backend()
+        return "cuda" if torch.device(device).type == "cuda" else _automatic_backend()
     if wanted == "cpu":
         library.load_library()
+    if wanted == "gsplat":
+        load_gsplat()
     return wanted
 
 
@@ -77,6 +107,21 @@ def _automatic_backend() -> Backend:
     return "cpu"
 
 
+def _blended_values(
+    features: Float[Tensor, "n c"] | None, uncertainty: Float[Tensor, " n"] | None
+) -> Float[Tensor, "n d"] | None:
+    """The features, with the uncertainty as the last one."""
+    parts = [*(() if features is None else (features,)), *(() if uncertainty is None else (uncertainty[:, None],))]
+    if not parts:
+        return None
+    values = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+    if values.shape[1] > MAX_FEATURES:
+        raise ValueError(
+            f"rasterise: {values.shape[1]} extra channels (an uncertainty counts as one), at most {MAX_FEATURES} are blended"
+        )
+    return values
+
+
 def _common_size(cameras: Cameras) -> tuple[int, int]:
     if len(cameras) == 0:
         raise ValueError("rasterise: no cameras")
@@ -87,44 +132,3 @@ def _common_size(cameras: Cameras) -> tuple[int, int]:
     if not (torch.isfinite(cameras.cam_from_world).all() and torch.isfinite(cameras.K).all()):
         raise ValueError("rasterise: a pose or an intrinsic is not finite (is a camera not placed yet?)")
     return cameras.sizes[0]
-
-
-def _draw_cpu(
-    gaussians: Gaussians,
-    cameras: Cameras,
-    features: Float[Tensor, "n c"] | None,
-    options: RenderOptions,
-    width: int,
-    height: int,
-) -> RenderOutput:
-    settings = KernelSettings(
-        width=width,
-        height=height,
-        background=options.background,
-        near=options.near,
-        eps2d=options.eps2d,
-        antialias=options.antialias,
-        threads=options.threads or torch.get_num_threads(),
-        with_depth=options.depth,
-        with_statistics=options.statistics,
-    )
-    g = gaussians
-    centre_gradients = g.means.new_zeros(len(cameras), len(g), 2) if options.statistics else None
-    drawn = rasterise_views(
-        g.means,
-        g.quats_wxyz,
-        g.scales,
-        g.opacities,
-        g.sh,
-        features,
-        cameras.cam_from_world,
-        cameras.K,
-        settings,
-        centre_gradients,
-    )
-    statistics = None
-    if drawn.radii is not None and drawn.weight_sum is not None and drawn.weight_max is not None:
-        assert centre_gradients is not None
-        statistics = RenderStatistics(drawn.radii, drawn.weight_sum, drawn.weight_max, centre_gradients)
-    depth = drawn.alpha.new_zeros(()).expand_as(drawn.alpha) if drawn.depth is None else drawn.depth
-    return RenderOutput(drawn.rgb, drawn.alpha, depth, drawn.values, statistics)

@@ -1,0 +1,56 @@
+"""The compiled rasteriser for CPUs behind the common interface (`cuda/cpu`, called by `sparse3d.kernels.rasteriser`)."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.gaussians import Gaussians
+from sparse3d.kernels.library import KernelUnavailable
+from sparse3d.kernels.rasteriser import KernelSettings, rasterise_views
+from sparse3d.render.options import RenderOptions, RenderOutput, RenderStatistics
+
+
+def rasterise_cpu(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    features: Float[Tensor, "n c"] | None,
+    masks: Bool[Tensor, "view h w"] | None,
+    options: RenderOptions,
+    width: int,
+    height: int,
+) -> RenderOutput:
+    """Draw all views; see `sparse3d.render.rasterise.rasterise`."""
+    if options.median_depth or options.normals or masks is not None:
+        raise KernelUnavailable("the backend 'cpu' has no median depth, normals and masks yet: use 'reference'")
+    settings = KernelSettings(
+        width=width,
+        height=height,
+        background=options.background,
+        near=options.near,
+        eps2d=options.eps2d,
+        antialias=options.antialias,
+        threads=options.threads or torch.get_num_threads(),
+        with_depth=options.depth,
+        with_statistics=options.statistics,
+    )
+    g = gaussians
+    centre_gradients = g.means.new_zeros(len(cameras), len(g), 2) if options.statistics else None
+    drawn = rasterise_views(
+        g.means,
+        g.quats_wxyz,
+        g.scales,
+        g.opacities,
+        g.sh,
+        features,
+        cameras.cam_from_world,
+        cameras.K,
+        settings,
+        centre_gradients,
+    )
+    statistics = None
+    if drawn.radii is not None and drawn.weight_sum is not None and drawn.weight_max is not None:
+        assert centre_gradients is not None
+        statistics = RenderStatistics(drawn.radii, drawn.weight_sum, drawn.weight_max, centre_gradients)
+    depth = drawn.alpha.new_zeros(()).expand_as(drawn.alpha) if drawn.depth is None else drawn.depth
+    return RenderOutput(drawn.rgb, drawn.alpha, depth, drawn.values, statistics)
