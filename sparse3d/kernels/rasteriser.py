@@ -1,5 +1,5 @@
 """The compiled rasteriser as a differentiable torch function. Its slow twin is `sparse3d.render.reference`
-(compared in `tests/kernels/test_rasteriser_against_reference.py`)."""
+(compared in `tests/render/test_contract.py`)."""
 
 import ctypes
 from dataclasses import dataclass

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import Gaussians
-from sparse3d.kernels.library import KernelUnavailable
 from sparse3d.kernels.rasteriser import KernelSettings, rasterise_views
 from sparse3d.render.options import RenderOptions, RenderOutput, RenderStatistics
 
@@ -21,8 +20,6 @@ def rasterise_cpu(
     height: int,
 ) -> RenderOutput:
     """Draw all views; see `sparse3d.render.rasterise.rasterise`."""
-    if options.median_depth or options.normals or masks is not None:
-        raise KernelUnavailable("the backend 'cpu' has no median depth, normals and masks yet: use 'reference'")
     settings = KernelSettings(
         width=width,
         height=height,
@@ -32,7 +29,10 @@ def rasterise_cpu(
         antialias=options.antialias,
         threads=options.threads or torch.get_num_threads(),
         with_depth=options.depth,
+        with_median_depth=options.median_depth,
+        with_normals=options.normals,
         with_statistics=options.statistics,
+        masks=masks,
     )
     g = gaussians
     centre_gradients = g.means.new_zeros(len(cameras), len(g), 2) if options.statistics else None
@@ -53,4 +53,12 @@ def rasterise_cpu(
         assert centre_gradients is not None
         statistics = RenderStatistics(drawn.radii, drawn.weight_sum, drawn.weight_max, centre_gradients)
     depth = drawn.alpha.new_zeros(()).expand_as(drawn.alpha) if drawn.depth is None else drawn.depth
-    return RenderOutput(drawn.rgb, drawn.alpha, depth, drawn.values, statistics)
+    return RenderOutput(
+        rgb=drawn.rgb,
+        alpha=drawn.alpha,
+        depth=depth,
+        features=drawn.values,
+        statistics=statistics,
+        median_depth=drawn.median_depth,
+        normals=drawn.normals,
+    )

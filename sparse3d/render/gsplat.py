@@ -4,7 +4,6 @@ The mapping is proved equal to the reference by a stand-in for the package (`tes
 package itself, where there is a GPU, by `tests/render/test_contract.py`.
 """
 
-import functools
 import importlib
 import math
 from types import ModuleType
@@ -78,7 +77,6 @@ def rasterise_gsplat(
     )
 
 
-@functools.cache
 def load_gsplat() -> ModuleType:
     """The package, which builds its kernels when they are first used.
 
@@ -117,7 +115,8 @@ def _drawable(g: Gaussians, features: Float[Tensor, "n c"] | None) -> tuple[Gaus
     parts = [g.means, g.quats_wxyz, g.scales, g.opacities, g.sh, *(() if features is None else (features,))]
     if len(g) == 0:
         parts = [torch.cat([p, p.new_zeros(1, *p.shape[1:])]) for p in parts]
-    good = torch.stack([torch.isfinite(p).flatten(1).all(1) for p in parts]).all(0) & (parts[1] != 0).any(1)
+    good = torch.stack([torch.isfinite(p).reshape(len(p), -1).all(1) for p in parts]).all(0)
+    good = good & (parts[1] != 0).any(1)
     parts = [torch.where(good.reshape(-1, *(1,) * (p.dim() - 1)), p, 0.0) for p in parts]
     identity = parts[1].new_tensor([1.0, 0.0, 0.0, 0.0])
     parts[1] = torch.where(good[:, None], parts[1], identity)

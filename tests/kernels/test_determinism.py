@@ -1,5 +1,6 @@
 """Equal bytes from run to run and for any number of threads; instruction sets agree."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,13 +10,17 @@ import pytest
 import torch
 from splat_scenes import images_and_gradients, outliers, random_scene
 
+from sparse3d.render.rasterise import RenderOptions
+
 ISA_SCRIPT = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])
 from splat_scenes import images_and_gradients, random_scene
 from sparse3d.kernels.library import instruction_set
 from sparse3d.render.losses import l1_ssim_loss
-images, gradients = images_and_gradients(random_scene(400, seed=1, degree=3), "cpu", torch.float32)
+from sparse3d.render.rasterise import RenderOptions
+options = RenderOptions(backend="cpu", normals=True)
+images, gradients = images_and_gradients(random_scene(400, seed=1, degree=3), options, torch.float32)
 x = torch.rand(1, 40, 50, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
 loss = l1_ssim_loss(x, x.detach().flip(1))
 loss.backward()
@@ -25,9 +30,10 @@ torch.save((instruction_set(), images, {**gradients, "image": x.grad.double()}, 
 
 def test_bytes_are_equal_from_run_to_run_and_for_any_number_of_threads():
     scene = random_scene(20_000, seed=3, size=(150, 90), sigma=(0.005, 0.05), views=1)  # enough for the parallel sort
-    first = images_and_gradients(scene, "cpu", torch.float32, threads=1)
+    options = RenderOptions(backend="cpu", threads=1, median_depth=True, normals=True)
+    first = images_and_gradients(scene, options, torch.float32)
     for threads in (1, 2, 3, 7):
-        again = images_and_gradients(scene, "cpu", torch.float32, threads=threads)
+        again = images_and_gradients(scene, dataclasses.replace(options, threads=threads), torch.float32)
         for want, got in zip(first, again, strict=True):
             for key in want:
                 assert torch.equal(want[key], got[key]), (threads, key)

@@ -1,10 +1,11 @@
 """The reference rasteriser: against finite differences, and against what can be said without it."""
 
+import dataclasses
 import math
 
 import pytest
 import torch
-from splat_scenes import Scene, draw, random_scene
+from splat_scenes import Scene, draw, images_of, random_scene, weighted_sum, with_masks, with_uncertainty
 
 from sparse3d.core.cameras import Cameras, intrinsics_matrix
 from sparse3d.core.gaussians import Gaussians, colour_to_sh0
@@ -14,28 +15,31 @@ from sparse3d.render.spherical_harmonics import sh_basis
 REFERENCE = RenderOptions(backend="reference", background=(0.2, 0.1, 0.3))
 
 
-def weighted_sum(scene: Scene, options: RenderOptions):
+def scalar_of(scene: Scene, options: RenderOptions):
     """A scalar function of all of a scene's tensors."""
-    generator = torch.Generator().manual_seed(5)
-    width, height = scene.size
-    weights = torch.randn(len(scene.tensors[6]), height, width, 7, generator=generator, dtype=torch.float64)
-
-    def function(*tensors):
-        out = draw(scene, tensors, options)
-        parts = [out.rgb, out.alpha[..., None], out.depth[..., None], out.features]
-        return (torch.cat(parts, -1) * weights).sum()
-
-    return function
+    return lambda *tensors: weighted_sum(images_of(draw(scene, tensors, options)))
 
 
-@pytest.mark.parametrize(("degree", "antialias"), [(0, False), (3, True)])
-def test_gradients_match_finite_differences(degree, antialias):
+GRADIENT_CASES = {
+    "degree 0": (0, {}),
+    "degree 3, antialias": (3, {"antialias": True}),
+    "median depth": (0, {"median_depth": True}),
+    "normals": (0, {"normals": True, "depth": False}),
+    "uncertainty": (0, {}),
+    "masks": (0, {"median_depth": True, "normals": True}),
+}
+
+
+@pytest.mark.parametrize("case", GRADIENT_CASES)
+def test_gradients_match_finite_differences(case):
+    degree, asked = GRADIENT_CASES[case]
     scene = random_scene(3, degree=degree, size=(12, 9), views=1, seed=degree, sigma=(0.1, 0.3), spread=0.8)
-    options = RenderOptions(backend="reference", background=(0.2, 0.1, 0.3), antialias=antialias)
+    scene = with_uncertainty(scene) if case == "uncertainty" else scene
+    scene = with_masks(scene) if case == "masks" else scene
     leaves = tuple(t.clone().requires_grad_() for t in scene.tensors)
     # fast_mode: along random directions, for a function of tens of milliseconds and two hundred inputs
     assert torch.autograd.gradcheck(
-        weighted_sum(scene, options), leaves, eps=1e-6, atol=1e-5, fast_mode=len(scene.tensors[4][0]) > 1
+        scalar_of(scene, dataclasses.replace(REFERENCE, **asked)), leaves, eps=1e-6, atol=1e-5, fast_mode=degree > 0
     )
 
 
@@ -70,9 +74,62 @@ def test_the_nearer_gaussian_covers_the_farther_one():
     near, cameras = one_gaussian(1.0, 2.0, (1.0, 0.0, 0.0))
     far, _ = one_gaussian(1.0, 6.0, (0.0, 1.0, 0.0))
     for order in ((near, far), (far, near)):
-        both = Gaussians(*(torch.cat([getattr(g, f) for g in order]) for f in near.__dataclass_fields__))
-        pixel = rasterise(both, cameras, options=REFERENCE).rgb[0, 7, 12]
+        pixel = rasterise(stacked(*order), cameras, options=REFERENCE).rgb[0, 7, 12]
         assert pixel[0] > 0.99 and pixel[1] < 0.01
+
+
+def stacked(*parts: Gaussians) -> Gaussians:
+    return Gaussians(*(torch.cat([getattr(g, f) for g in parts]) for f in parts[0].__dataclass_fields__))
+
+
+def test_the_median_depth_is_that_of_the_gaussian_that_takes_more_than_half():
+    front, cameras = one_gaussian(0.4, 2.0)
+    middle, _ = one_gaussian(0.4, 3.0)
+    back, _ = one_gaussian(0.9, 6.0)
+    z = torch.cat([g.means for g in (back, front, middle)])[:, 2].requires_grad_()
+    both = stacked(back, front, middle)
+    both = dataclasses.replace(both, means=torch.stack([0 * z, 0 * z, z], 1))
+    options = dataclasses.replace(REFERENCE, median_depth=True)
+    median = rasterise(both, cameras, options=options).median_depth
+    assert median[0, 7, 12] == 3.0  # 0.6 is left behind the first, 0.36 behind the second
+    assert torch.autograd.grad(median[0, 7, 12], z)[0].tolist() == [0, 0, 1]
+    assert rasterise(front, cameras, options=options).median_depth.abs().max() == 0
+
+
+def test_the_normal_is_the_shortest_axis_turned_towards_the_camera():
+    gaussian, cameras = one_gaussian(0.8)
+    half = math.sqrt(0.5)
+    for scales, quat, expected in [
+        ((0.2, 0.2, 0.1), (1, 0, 0, 0), (0, 0, -1)),  # z points away from the camera
+        ((0.2, 0.2, 0.1), (0, 1, 0, 0), (0, 0, -1)),  # turned about x by 180 degrees: towards it already
+        ((0.1, 0.2, 0.2), (half, 0, -half, 0), (0, 0, -1)),  # x turned onto z
+        ((0.1, 0.1, 0.2), (half, 0, half, 0), (0, 0, -1)),  # the first of equal ones
+    ]:
+        turned = dataclasses.replace(
+            gaussian,
+            scales=torch.tensor([scales], dtype=torch.float64),
+            quats_wxyz=3 * torch.tensor([quat], dtype=torch.float64),
+        )
+        out = rasterise(turned, cameras, options=dataclasses.replace(REFERENCE, normals=True))
+        normal = out.normals[0, 7, 12] / out.alpha[0, 7, 12]
+        torch.testing.assert_close(normal, torch.tensor(expected, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_the_uncertainty_is_a_mean_and_too_little_of_it_is_none():
+    near, cameras = one_gaussian(0.5, 2.0)
+    far, _ = one_gaussian(0.5, 6.0)
+    both = stacked(near, far)
+    out = rasterise(both, cameras, uncertainty=torch.tensor([1.0, 4.0], dtype=torch.float64), options=REFERENCE)
+    assert out.uncertainty[0, 7, 12].item() == pytest.approx((0.5 * 1 + 0.25 * 4) / 0.75)
+    assert out.uncertainty[0, 0, 0] == 0 and out.features is None
+
+
+def test_too_many_channels_and_wrong_masks_are_named():
+    gaussian, cameras = one_gaussian()
+    with pytest.raises(ValueError, match="33 extra channels"):
+        rasterise(gaussian, cameras, features=torch.zeros(1, 32).double(), uncertainty=torch.ones(1).double())
+    with pytest.raises(ValueError, match=r"masks of \(1, 14, 25\), expected \(1, 15, 25\)"):
+        rasterise(gaussian, cameras, masks=torch.ones(1, 14, 25, dtype=torch.bool))
 
 
 def test_spherical_harmonics_are_orthonormal():
