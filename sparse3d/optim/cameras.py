@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras
+from sparse3d.optim.camera_motion import move_camera
 
 
 class CameraParameters(nn.Module):
@@ -53,10 +54,16 @@ class CameraParameters(nn.Module):
 
     def forward(self, views: list[int]) -> Cameras:
         """The current cameras of some views, in float32, differentiable."""
+        moved = [self._moved(view) for view in views]
+        cam_from_world, K = (torch.stack(parts).float() for parts in zip(*moved, strict=True))
         start = self.start.select(views)
-        cam_from_world = self.increments()[views] @ start.cam_from_world
-        K = _scale_focal(start.K, self.focal_factors()[views])
-        return start.replace(cam_from_world=cam_from_world.float(), K=K.float(), distortion=start.distortion.float())
+        return start.replace(cam_from_world=cam_from_world, K=K, distortion=start.distortion.float())
+
+    def _moved(self, view: int) -> tuple[Float[Tensor, "4 4"], Float[Tensor, "3 3"]]:
+        group, free = self.group_of_view[view], self.free_pose[view]
+        tangent = torch.cat([self.translation[view] * (free * self.scene_depth), self.rotation[view] * free])
+        log_focal = self.log_focal[group] * self.free_focal[group]
+        return move_camera(tangent, log_focal, self.start.cam_from_world[view], self.start.K[view])
 
     @torch.no_grad()
     def apply_to(self, cameras: Cameras) -> Cameras:
