@@ -1,210 +1,128 @@
-"""Race the compiled rasteriser against another one, interleaved in one process: forward + backward with pose gradients.
+"""How fast the rasteriser and the photometric loss are, beside a peer in one process: forward + backward with pose gradients.
 
-usage: python benchmarks/rasteriser.py --yardstick DIR [--counts 20000 100000 300000] [--size 512x384] [--threads 1 2]
+usage: python benchmarks/rasteriser.py [--yardstick DIR] [--counts 20000 100000 300000] [--sizes 512x384 1024x768]
+       python benchmarks/rasteriser.py --device cuda [--peer gsplat]
 
-DIR holds `yardstick.py` (a class Yardstick with forward(scene, threads) and backward(gradients)) and `surface_scene.py` (the
-scene). Both draw RGB and alpha, ours from spherical harmonics of degree 0. Prints medians of wall and processor time and
-writes them, with the machine and the commit, to benchmarks/results/rasteriser.json. Without --yardstick there is no race:
-a random scene is drawn and our figures alone are printed.
+On the CPU, DIR holds the peer: `yardstick.py` (a class Yardstick with forward(scene, threads, channels), backward(gradients)
+and pairs()) and `surface_scene.py` (the scene). Both draw RGB and alpha, ours from spherical harmonics of degree 0; and RGB,
+depth and normals. Without --yardstick our figures alone are printed, of a scene of our own. Every contestant runs once a
+round, in turn. `benchmarks/training.py` is asked for the whole iteration.
+
+Results, with machine and commit, go to benchmarks/results/rasteriser.json (rasteriser_cuda.json).
 """
 
 import argparse
-import datetime
-import importlib
 import json
 import os
-import platform
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads of one contestant would slow the other down
 
-import numpy as np
-import torch
+import gpu
+import isa
+from races import Yardstick, run_case, share_of_peak
+from report import RESULTS, Line, Target, machine, print_lines, print_timings, write
 
-from sparse3d.core.cameras import Cameras, intrinsics_matrix
-from sparse3d.core.gaussians import Gaussians, colour_to_sh0
 from sparse3d.kernels.library import instruction_set
-from sparse3d.render.losses import l1_ssim_loss
-from sparse3d.render.rasterise import RenderOptions, rasterise
+from sparse3d.render.benchmark import peak_multiply_adds
 
-RESULTS = Path(__file__).parent / "results" / "rasteriser.json"
-Stamp = tuple[float, float]
-
-
-class Ours:
-    """The scene as our own types, and one forward and backward pass over it."""
-
-    def __init__(self, scene: dict, threads: int, *, depth: bool, gradient: np.ndarray) -> None:
-        def leaf(array: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(array.copy()).requires_grad_()
-
-        colours = colour_to_sh0(torch.from_numpy(scene["colors"])).requires_grad_()
-        self.leaves = [leaf(scene[k]) for k in ("means", "quats", "scales", "opac")] + [colours]
-        self.pose = torch.from_numpy(scene["viewmat"]).double()[None].requires_grad_()
-        self.k = intrinsics_matrix(*scene["K"].tolist())[None].requires_grad_()
-        self.cameras = Cameras.build(self.pose, self.k, [(scene["W"], scene["H"])])
-        self.options = RenderOptions(backend="cpu", depth=depth, threads=threads)
-        self.g_rgb = torch.from_numpy(np.ascontiguousarray(gradient[:3].transpose(1, 2, 0)))[None]
-        self.g_alpha = torch.from_numpy(gradient[3])[None]
-
-    def forward(self):
-        for leaf in (*self.leaves, self.pose, self.k):
-            leaf.grad = None
-        self.output = rasterise(Gaussians(*self.leaves), self.cameras, options=self.options)
-
-    def backward(self):
-        out = self.output
-        images, gradients = [out.rgb, out.alpha], [self.g_rgb, self.g_alpha]
-        if self.options.depth:
-            images, gradients = [*images, out.depth], [*gradients, self.g_alpha]
-        torch.autograd.backward(images, gradients)
+MAIN_CASE = (100_000, [512, 384])
+"""Gaussians and picture that the targets are given for."""
 
 
-def stamp() -> Stamp:
-    return time.perf_counter(), time.process_time()
-
-
-def elapsed(start: Stamp, end: Stamp) -> list[float]:
-    return [1e3 * (b - a) for a, b in zip(start, end, strict=True)]
-
-
-def race(contestants: dict, repeats: int, seconds: float) -> dict[str, dict[str, float]]:
-    """Milliseconds, medians and minima over rounds in which every contestant runs once."""
-    rounds: dict[str, list[list[float]]] = {name: [] for name in contestants}
-    stop = time.perf_counter() + seconds
-    while len(next(iter(rounds.values()))) < repeats + 1 or time.perf_counter() < stop:
-        for name, (forward, backward) in contestants.items():
-            a = stamp()
-            forward()
-            b = stamp()
-            backward()
-            c = stamp()
-            rounds[name].append([*elapsed(a, b), *elapsed(b, c), *elapsed(a, c)])
-    columns = ("forward_wall", "forward_cpu", "backward_wall", "backward_cpu", "wall", "cpu")
-    summary = {}
-    for name, rows in rounds.items():
-        kept = np.array(rows[1:])  # the first round warms up
-        summary[name] = {f"{c}_ms": float(v) for c, v in zip(columns, np.median(kept, 0), strict=True)}
-        summary[name]["wall_min_ms"], summary[name]["rounds"] = float(kept[:, 4].min()), len(kept)
-    return summary
-
-
-def loss_contestant(width: int, height: int, threads: int):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(1, height, width, 3, generator=generator).requires_grad_()
-    y = torch.rand(1, height, width, 3, generator=generator)
-    state = {}
-
-    def forward():
-        state["loss"] = l1_ssim_loss(x, y, threads=threads)
-
-    def backward():
-        x.grad = None
-        state["loss"].backward()
-
-    return forward, backward
-
-
-def run_case(make_scene, yardstick, count: int, size: tuple[int, int], threads: int, args) -> dict:
-    scene = make_scene(count, *size)
-    gradient = np.random.default_rng(0).normal(size=(4, size[1], size[0])).astype(np.float32)
-    contestants = {}
-    if yardstick is not None:
-        through = gradient * np.array([1, 1, 1, -1], np.float32)[:, None, None]  # its fourth plane is 1 - alpha
-        contestants["yardstick"] = (lambda: yardstick.forward(scene, threads), lambda: yardstick.backward(through))
-    for name, depth in (("ours", False), ("ours with depth", True)):
-        ours = Ours(scene, threads, depth=depth, gradient=gradient)
-        contestants[name] = (ours.forward, ours.backward)
-    contestants["L1 + SSIM"] = loss_contestant(*size, threads)
-    case = {"gaussians": count, "size": list(size), "threads": threads}
-    case["results"] = race(contestants, args.repeats, args.seconds)
-    if yardstick is not None:
-        pairs, found, peer = yardstick.pairs(), case["results"]["ours"], case["results"]["yardstick"]
-        case |= {"pairs": pairs, "ns_per_pair": 1e6 * found["wall_ms"] / pairs}
-        case |= {f"{k}_ratio": found[f"{k}_ms"] / peer[f"{k}_ms"] for k in ("wall", "cpu")}
-    return case
-
-
-def random_scene(count: int, width: int, height: int) -> dict:
-    """Gaussians of about one pixel in a slab, for runs without the yardstick's scene."""
-    rng, focal = np.random.default_rng(0), 0.9 * width
-    z = rng.uniform(2, 6, count)
-    xy = rng.uniform(-0.5, 0.5, (count, 2)) * [width / focal, height / focal] * z[:, None]
-    arrays = {
-        "means": np.concatenate([xy, z[:, None]], 1),
-        "scales": (z / focal)[:, None] * rng.uniform(0.3, 1.4, (count, 3)),
-        "quats": rng.normal(size=(count, 4)),
-        "colors": rng.uniform(size=(count, 3)),
-        "opac": rng.uniform(0.5, 0.9, count),
-        "viewmat": np.eye(4),
-        "K": np.array([focal, focal, width / 2, height / 2]),
-    }
-    return {k: np.ascontiguousarray(v, np.float32) for k, v in arrays.items()} | {"W": width, "H": height}
-
-
-def machine() -> dict:
-    model = next((x.split(":")[1].strip() for x in _cpuinfo() if x.startswith("model name")), platform.processor())
-    here = Path(__file__).parent
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    changed = subprocess.run(
-        ["git", "status", "--porcelain", "--", ".", "../cuda"], cwd=here, capture_output=True, check=False
-    )
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "instruction_set": instruction_set(),
-        "torch": torch.__version__,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip() + (" (changed)" if changed.stdout.strip() else ""),
-    }
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def print_case(case: dict) -> None:
-    title = f"{case['gaussians']} Gaussians, {case['size'][0]}x{case['size'][1]}, {case['threads']} thread(s)"
-    ratio = (
-        f": ours / yardstick {case['wall_ratio']:.2f} wall, {case['cpu_ratio']:.2f} cpu" if "wall_ratio" in case else ""
-    )
-    print(title + ratio)
-    for name, r in case["results"].items():
-        print(
-            f"  {name:16} forward {r['forward_wall_ms']:7.1f}  backward {r['backward_wall_ms']:7.1f}  both {r['wall_ms']:7.1f}"
-            f" (min {r['wall_min_ms']:.1f}, cpu {r['cpu_ms']:.1f}) ms, median of {r['rounds']}"
+def targets(figures: dict[str, float], threads: list[int]) -> list[Line]:
+    """The figures of the main case that have a target, and those to know beside them."""
+    lines = []
+    for t in threads:
+        get = figures.get
+        lines.append(Line(f"RGB, ours / yardstick, {t} thread(s)", get(f"ours / yardstick x{t}"), "", Target(0.8)))
+        lines.append(Line(f"  the same of processor time, {t} thread(s)", get(f"ours / yardstick x{t} cpu")))
+        lines.append(Line(f"7 channels / RGB, {t} thread(s)", get(f"7 channels / RGB x{t}"), "", Target(1.3)))
+        lines.append(Line(f"7 channels, ours / yardstick, {t} thread(s)", get(f"7 channels, ours / yardstick x{t}")))
+        lines.append(Line(f"ns per contributing pair, {t} thread(s)", get(f"ns per pair x{t}"), "ns"))
+    if len(threads) > 1:
+        name = f"x{threads[0]} / x{threads[1]}"
+        lines.append(
+            Line(f"scaling from {threads[0]} to {threads[1]} threads", figures.get(name), "", Target(1.7, True))
         )
+    loss = figures.get(f"loss / yardstick x{threads[0]}")
+    lines.append(Line("L1 + SSIM / yardstick, 1 thread", loss, "", Target(9 / 34)))
+    return lines
+
+
+def run_cpu(args: argparse.Namespace) -> dict:
+    """Every case, the instruction sets, the peak and the training iteration; printed as they come."""
+    yardstick = None if args.yardstick is None else Yardstick(args.yardstick)
+    result = {"machine": machine() | {"instruction_set": instruction_set()}, "cases": []}
+    for size in args.sizes:
+        for count in args.counts:
+            case = run_case(yardstick, count, size, args.threads, args.repeats, args.seconds)
+            result["cases"].append(case)
+            print_timings(f"{count} Gaussians, {size[0]}x{size[1]}", case["timings"])
+    main = next((c for c in result["cases"] if (c["gaussians"], c["size"]) == MAIN_CASE), result["cases"][0])
+    result["peak_multiply_adds_per_s"] = peak = peak_multiply_adds()
+    result["instruction_sets"] = sets = isa.compare(main["gaussians"], main["size"], rounds=args.repeats)
+    result["training"] = training = None if args.no_training else training_iterations(args)
+    lines = targets(main["figures"], args.threads)
+    lines.append(Line("PSNR of our picture to the yardstick's", main.get("psnr_to_yardstick_db"), "dB"))
+    if 1 in args.threads:
+        share = 100 * share_of_peak(main["figures"], peak)
+        lines.append(Line(f"multiply-adds, of {peak / 1e9:.0f} G/s that a matrix product reaches", share, "%"))
+    if {"sse42", "avx2"} <= sets.keys():
+        gain = sets["sse42"]["wall_ms"] / sets["avx2"]["wall_ms"]
+        lines.append(Line("AVX2 beside SSE4.2", gain, "times as fast", Target(1.4, True)))
+    if {"avx512", "avx2"} <= sets.keys():
+        lines.append(Line("AVX-512 beside AVX2", sets["avx2"]["wall_ms"] / sets["avx512"]["wall_ms"], "times as fast"))
+    for case in training or []:
+        name = f"training iteration / its rasterisation, {case['losses']}, {case['threads']} thread(s)"
+        lines.append(Line(name, case["over_rasterisation"], "", Target(1.35)))
+        lines.append(Line("  share of it in kernels", case["share_in_kernels"], "", Target(0.8, True)))
+    print_lines(f"{main['gaussians']} Gaussians, {main['size'][0]}x{main['size'][1]}: figures and targets", lines)
+    return result
+
+
+def training_iterations(args: argparse.Namespace) -> list[dict] | None:
+    """What benchmarks/training.py finds for the main case; None if it does not run."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "training.json"
+        command = [sys.executable, str(Path(__file__).with_name("training.py")), "--out", str(out), "--threads"]
+        command += [
+            *(str(t) for t in args.threads),
+            *([] if args.yardstick is None else ["--yardstick", str(args.yardstick)]),
+        ]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            print(f"training.py did not run: {run.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            return None
+        return json.loads(out.read_text())["cases"]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    width, height = (int(x) for x in text.split("x"))
+    return width, height
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--yardstick", type=Path)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--yardstick", type=Path, metavar="DIR")
+    parser.add_argument("--peer", choices=["gsplat"], help="on a GPU")
     parser.add_argument("--counts", type=int, nargs="+", default=[20_000, 100_000, 300_000])
-    parser.add_argument("--size", default="512x384")
+    parser.add_argument("--sizes", type=parse_size, nargs="+", default=[(512, 384), (1024, 768)])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=5, help="rounds at least")
-    parser.add_argument("--seconds", type=float, default=3.0, help="per case, at least")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--repeats", type=int, default=7, help="rounds at least")
+    parser.add_argument("--seconds", type=float, default=4.0, help="per case, at least")
+    parser.add_argument("--no-training", action="store_true", help="leave out the whole iteration")
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    width, height = (int(x) for x in args.size.split("x"))
-    make_scene, yardstick = random_scene, None
-    if args.yardstick is not None:
-        sys.path.insert(0, str(args.yardstick))
-        make_scene = importlib.import_module("surface_scene").surface_scene
-        yardstick = importlib.import_module("yardstick").Yardstick()
-    cases = []
-    for count in args.counts:
-        for threads in args.threads:
-            cases.append(run_case(make_scene, yardstick, count, (width, height), threads, args))
-            print_case(cases[-1])
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps({"machine": machine(), "cases": cases}, indent=1) + "\n")
-    print(f"written to {args.out}")
+    if args.device == "cuda":
+        result = gpu.run(args.counts, args.sizes, args.peer, args.repeats)
+    else:
+        result = run_cpu(args)
+    write(args.out or RESULTS / ("rasteriser_cuda.json" if args.device == "cuda" else "rasteriser.json"), result)
 
 
 if __name__ == "__main__":

@@ -8,24 +8,24 @@ over passes (one iteration a view) and writes them, with the machine and the com
 
 import argparse
 import dataclasses
-import importlib
 import json
 import resource
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from rasteriser import loss_contestant, machine, race, random_scene
+from races import Yardstick, from_arrays
+from report import machine
 
-from sparse3d.core.cameras import Cameras, intrinsics_matrix
-from sparse3d.core.gaussians import GaussianParams, colour_to_sh0
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.gaussians import GaussianParams, Gaussians
 from sparse3d.core.geometry_prior import GeometryPrior, SparsePoints, ViewDepth
 from sparse3d.kernels.library import load_library
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.optimise import optimise
 from sparse3d.optim.progress import Progress
+from sparse3d.render.benchmark import LossPass, race, slab_scene
 from sparse3d.render.rasterise import RenderOptions, rasterise
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
@@ -55,26 +55,24 @@ class KernelClock:
         return call
 
 
-def params_of(scene: dict) -> GaussianParams:
-    count = len(scene["means"])
-    opacities = torch.from_numpy(scene["opac"])
+def params_of(gaussians: Gaussians) -> GaussianParams:
+    count = len(gaussians)
     return GaussianParams(
-        means=torch.from_numpy(scene["means"]),
-        quats_wxyz=torch.from_numpy(scene["quats"]),
-        log_scales=torch.from_numpy(scene["scales"]).log(),
-        logit_opacities=(opacities / (1 - opacities)).log(),
-        sh=colour_to_sh0(torch.from_numpy(scene["colors"])),
+        means=gaussians.means,
+        quats_wxyz=gaussians.quats_wxyz,
+        log_scales=gaussians.scales.log(),
+        logit_opacities=gaussians.opacities.logit(),
+        sh=gaussians.sh,
         confidence=torch.full((count,), 0.9),
         observations=torch.full((count,), VIEWS),
     )
 
 
-def cameras_of(scene: dict) -> Cameras:
+def cameras_of(camera: Cameras) -> Cameras:
     """The scene's camera and two beside it."""
-    cam_from_world = torch.from_numpy(scene["viewmat"]).double().repeat(VIEWS, 1, 1)
+    cam_from_world = camera.cam_from_world.repeat(VIEWS, 1, 1)
     cam_from_world[:, 0, 3] += torch.tensor([0.0, -0.2, 0.2], dtype=torch.float64)
-    K = intrinsics_matrix(*scene["K"].tolist()).repeat(VIEWS, 1, 1)
-    return Cameras.build(cam_from_world, K, [(scene["W"], scene["H"])] * VIEWS, groups=[0] * VIEWS)
+    return Cameras.build(cam_from_world, camera.K.repeat(VIEWS, 1, 1), camera.sizes * VIEWS, groups=[0] * VIEWS)
 
 
 def prior_of(params: GaussianParams, cameras: Cameras) -> GeometryPrior:
@@ -125,14 +123,13 @@ def train(params: GaussianParams, prior: GeometryPrior, config: OptimConfig, thr
     }
 
 
-def loss_beside(yardstick, scene: dict, threads: int) -> dict:
+def loss_beside(yardstick: Yardstick | None, arrays: dict | None, size: tuple[int, int], threads: int) -> dict:
     """The loss and the yardstick's rasteriser, interleaved; ms of wall time."""
     torch.set_num_threads(threads)
-    gradient = np.random.default_rng(0).normal(size=(4, scene["H"], scene["W"])).astype(np.float32)
-    contestants = {"loss": loss_contestant(scene["W"], scene["H"], threads)}
-    if yardstick is not None:
-        contestants["yardstick"] = (lambda: yardstick.forward(scene, threads), lambda: yardstick.backward(gradient))
-    result = {f"{name}_ms": r["wall_ms"] for name, r in race(contestants, repeats=7, seconds=2.0).items()}
+    contestants = {"loss": LossPass(*size, threads).contestant()}
+    if yardstick is not None and arrays is not None:
+        contestants["yardstick"] = yardstick.contestant(arrays, threads, channels=3)
+    result = {f"{name}_ms": r.wall_ms for name, r in race(contestants, rounds=7, seconds=2.0).items()}
     if yardstick is not None:
         result["ratio"] = result["loss_ms"] / result["yardstick_ms"]
     return result
@@ -158,14 +155,12 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=12)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    make_scene, yardstick = random_scene, None
-    if args.yardstick is not None:
-        sys.path.insert(0, str(args.yardstick))
-        make_scene = importlib.import_module("surface_scene").surface_scene
-        yardstick = importlib.import_module("yardstick").Yardstick()
-    scene = make_scene(args.count, *(int(x) for x in args.size.split("x")))
-    params, base = params_of(scene), OptimConfig(passes=args.passes, log_every=VIEWS, camera_start=0)
-    prior = prior_of(params, cameras_of(scene))
+    width, height = (int(x) for x in args.size.split("x"))
+    yardstick = None if args.yardstick is None else Yardstick(args.yardstick)
+    arrays = None if yardstick is None else yardstick.make_scene(args.count, width, height)
+    gaussians, camera = slab_scene(args.count, width, height) if arrays is None else from_arrays(arrays)
+    params, base = params_of(gaussians), OptimConfig(passes=args.passes, log_every=VIEWS, camera_start=0)
+    prior = prior_of(params, cameras_of(camera))
     start = params.replace(
         sh=params.sh + 0.3 * torch.randn(params.sh.shape, generator=torch.Generator().manual_seed(0))
     )
@@ -177,7 +172,7 @@ def main() -> None:
             case = {"losses": losses, "threads": threads} | train(start, prior, config, threads, clock)
             result["cases"].append(case)
             print_case(case)
-        result["loss"].append({"threads": threads} | loss_beside(yardstick, scene, threads))
+        result["loss"].append({"threads": threads} | loss_beside(yardstick, arrays, (width, height), threads))
         print("  " + ", ".join(f"{k} {v:.3g}" for k, v in result["loss"][-1].items()))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n")

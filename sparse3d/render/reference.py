@@ -67,6 +67,22 @@ def rasterise_reference(
     )
 
 
+@torch.no_grad()
+def contributing_pairs(gaussians: Gaussians, cameras: Cameras, options: RenderOptions) -> int:
+    """Number of (pixel, Gaussian) pairs that are blended, over all views: what a rasteriser's time is measured against."""
+    count = 0
+    for view, (width, height) in enumerate(cameras.sizes):
+        pose, k = cameras.cam_from_world[view].to(gaussians.means), cameras.K[view].to(gaussians.means)
+        splats = project(gaussians, None, pose, k, options, width, height)
+        tile = torch.ones(_TILE, _TILE, dtype=torch.bool, device=pose.device)
+        for top in range(0, height, _TILE):
+            for left in range(0, width, _TILE):
+                part = tile[: height - top, : width - left]
+                chosen = _splats_in(splats, left, top, part)
+                count += int((_blend_tile(splats, chosen, left, top, part, options)[1] > 0).sum())
+    return count
+
+
 def _record_gradient(centres: Float[Tensor, "m 2"], index: Tensor, place: Float[Tensor, "n 2"]) -> None:
     def record(gradient: Tensor) -> None:
         place.index_copy_(0, index, gradient)
