@@ -114,6 +114,27 @@ def test_a_stopped_run_goes_on_where_it_was(scene, generator):
     assert [h["iteration"] for h in rest.history] == [h["iteration"] for h in whole.history]
 
 
+def test_a_state_of_another_version_is_not_restored(scene, caplog):
+    params, prior = scene
+    store = MemoryStore()
+    run(params, prior, dataclasses.replace(QUICK, passes=2), checkpoints=store)
+    assert store.arrays is not None
+    del store.arrays["format"]
+    again = run(params, prior, dataclasses.replace(QUICK, passes=2), checkpoints=store)
+    assert "of another version: optimising from the start" in caplog.text
+    assert [h["iteration"] for h in again.history] == [6.0]
+
+
+def test_plain_step_and_losses_serve_where_no_kernels_are(scene, generator, monkeypatch):
+    params, prior = scene
+    start, config = perturbed(params, generator), dataclasses.replace(QUICK, colour_lr=0.05)
+    fused = run(start, prior, config)
+    monkeypatch.setattr("sparse3d.kernels.library.is_available", lambda: False)
+    plain = run(start, prior, config)
+    for a, b in zip(plain.history, fused.history, strict=True):
+        assert a["psnr"] == pytest.approx(b["psnr"], abs=0.02)
+
+
 def test_scales_stay_below_their_bound(scene):
     params, prior = scene
     result = run(params, prior, dataclasses.replace(QUICK, scale_lr=0.5, max_scale=1.5))
