@@ -148,11 +148,10 @@ def interleaved(contestants: dict[str, Callable], *, rounds: int) -> dict[str, f
 
 def _agreement(ours: RasteriserPass, theirs: GsplatPass) -> dict:
     """PSNR between the pictures, and by tensor the distance of the gradients relative to gsplat's."""
+    _both(ours)()
     theirs.upstream = ours.upstream
-    for contestant in (ours, theirs):
-        contestant.forward()
-        contestant.backward()
-    error = (ours.images[0] - theirs.images[0]).square().mean().clamp_min(1e-12)
+    _both(theirs)()
+    error = (ours.images[0] - theirs.images[0]).detach().square().mean().clamp_min(1e-12)
     gradients = {}
     names = ("means", "quats", "scales", "opacities", "colours", "cam_from_world")
     for name, mine, other in zip(names, ours.leaves(), theirs.leaves, strict=False):

@@ -36,3 +36,7 @@ def test_something_else_than_the_library_is_refused(forgotten, monkeypatch, tmp_
 def test_auto_takes_the_library():
     assert render.choose_backend("auto") == "cpu"
     assert library.instruction_set() in ("avx512", "avx2", "sse42", "generic")
+
+
+def test_auto_follows_the_gaussians_to_a_gpu():
+    assert render.choose_backend("auto", "cuda") == "cuda"

@@ -1,13 +1,17 @@
 """The measuring itself: who runs when, what is counted, and that the scripts run where there is nothing to race against."""
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import gsplat_stand_in
 import pytest
 import torch
 
+from sparse3d.core.cameras import Cameras
 from sparse3d.kernels import library
 from sparse3d.render import benchmark
 from sparse3d.render.benchmark import multiply_adds_per_pair, race, slab_scene
@@ -82,3 +86,24 @@ def test_without_a_gpu_the_script_says_so():
         check=False,
     )
     assert run.returncode == 3 and "no GPU" in run.stderr
+
+
+def test_the_gpu_race_compares_the_same_gradients(monkeypatch):
+    """Its pictures and gradients, with the stand-in for gsplat and without a GPU."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    gpu = importlib.import_module("gpu")
+    gaussians, cameras = slab_scene(300, 48, 32)
+    poses = cameras.cam_from_world.repeat(2, 1, 1)
+    poses[1, 0, 3] = 0.1
+    cameras = Cameras.build(poses, cameras.K.repeat(2, 1, 1), [(48, 32)] * 2).to(torch.float32)
+
+    def rasterization(means, quats, scales, opacities, colors, viewmats, Ks, width, height, packed):
+        colors = colors.expand(len(viewmats), *colors.shape)  # gsplat takes both, the stand-in what the adapter gives
+        return gsplat_stand_in.rasterization(
+            means, quats, scales, opacities, colors, viewmats, Ks, width, height, packed=packed
+        )
+
+    ours = benchmark.RasteriserPass(gaussians, cameras, RenderOptions(backend="reference", depth=False))
+    theirs = gpu.GsplatPass(SimpleNamespace(rasterization=rasterization), gaussians, cameras, packed=False)
+    found = gpu._agreement(ours, theirs)
+    assert found["psnr_db"] > 100 and max(found["gradient_difference"].values()) < 1e-4
