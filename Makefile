@@ -2,6 +2,8 @@
 # make test   environment, lint, types, layers, tests
 # make lint   formatting, lint, types and layers alone
 # make bench  speed and quality figures
+# make emulation  the GPU's kernels for the CPU, for tests
+# make test-gpu   on a GPU machine: build the kernels for it, test and measure them with the Python and torch that are there
 # make clean  everything that the above made
 
 PYTHON ?= python3
@@ -11,9 +13,10 @@ TORCH ?= torch==2.13.0
 SCENE ?= scenes/courtyard
 DEMO_OUT ?= runs/demo
 
-SOURCES := $(shell find cuda -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt')
+SOURCES := $(shell find cuda -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name 'CMakeLists.txt')
+EMULATED := build/emulation/libsparse3d_cuda_emulated.so
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench emulation test-gpu clean
 .DELETE_ON_ERROR:
 
 # torch comes first and on its own: asked for by another package's open range, pip takes a CUDA build of several gigabytes.
@@ -40,17 +43,27 @@ demo: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run -Werror $$(find cuda -name '*.cpp' -o -name '*.h')
+	$(BIN)/clang-format --dry-run -Werror $$(find cuda -name '*.cpp' -o -name '*.cu' -o -name '*.h')
 	$(BIN)/pyright
 	PYTHONPATH=.:viewer $(BIN)/lint-imports
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(find cuda -name '*.cpp' -o -name '*.h')
+	$(BIN)/clang-format -i $$(find cuda -name '*.cpp' -o -name '*.cu' -o -name '*.h')
 
-test: lint
+test: lint emulation
 	$(BIN)/pytest
+
+emulation: $(EMULATED)
+
+$(EMULATED): $(VENV)/.environment $(SOURCES)
+	$(BIN)/cmake -S cuda/emulation -B build/emulation -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja >/dev/null
+	$(BIN)/cmake --build build/emulation
+	touch $@
+
+test-gpu:
+	tests/gpu/run $(PYTHON)
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/rasteriser.py

@@ -84,6 +84,13 @@ def splat_step(state: SplatState, gradients: Gaussians, rates: SplatRates, itera
     Raises:
         TypeError: arrays of another dtype than float32 or float64, of several, or not dense.
     """
+    check(load_library().s3d_splat_step(step_struct(state, gradients, rates, iteration, threads, device_type="cpu")))
+
+
+def step_struct(
+    state: SplatState, gradients: Gaussians, rates: SplatRates, iteration: int, threads: int, *, device_type: str
+) -> abi.SplatAdam:
+    """The step as the library takes it, its arrays being on a device of this type."""
     g, values, drawn = gradients, state.values, state.drawn
     kinds = {
         "means": (g.means, rates.means),
@@ -97,8 +104,9 @@ def splat_step(state: SplatState, gradients: Gaussians, rates: SplatRates, itera
         raise TypeError(f"splat step: Gaussians of {dtype}, expected float32 or float64")
 
     def pointer(tensor: Tensor) -> int:
-        if tensor.dtype != dtype or not tensor.is_contiguous() or tensor.device.type != "cpu":
-            raise TypeError(f"splat step: dense arrays of {dtype} on the CPU expected, got one of {tensor.dtype}")
+        if tensor.dtype != dtype or not tensor.is_contiguous() or tensor.device.type != device_type:
+            found = f"one of {tensor.dtype} on {tensor.device}"
+            raise TypeError(f"splat step: dense arrays of {dtype} on {device_type} expected, got {found}")
         return tensor.data_ptr()
 
     def array(name: str) -> abi.AdamArray:
@@ -106,7 +114,7 @@ def splat_step(state: SplatState, gradients: Gaussians, rates: SplatRates, itera
         moments = (pointer(getattr(arrays, name)) for arrays in (values, state.first, state.second))
         return abi.AdamArray(*moments, pointer(gradient), rate)
 
-    step = abi.SplatAdam(
+    return abi.SplatAdam(
         count=len(values.means),
         dtype=_DTYPES[dtype],
         sh_coefficients=values.sh.shape[1],
@@ -127,4 +135,3 @@ def splat_step(state: SplatState, gradients: Gaussians, rates: SplatRates, itera
         scales=pointer(drawn.scales),
         opacities=pointer(drawn.opacities),
     )
-    check(load_library().s3d_splat_step(step))

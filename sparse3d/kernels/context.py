@@ -17,12 +17,19 @@ class ContextPool:
     def acquire(self) -> "Lease":
         with self._lock:
             handle = self._idle.pop() if self._idle else None
-        if handle is None:
-            fresh = ctypes.c_void_p()
-            check(load_library().s3d_context_create(ctypes.byref(fresh)))
-            assert fresh.value is not None
-            handle = fresh.value
-        return Lease(self, handle)
+        return Lease(self, self._create() if handle is None else handle)
+
+    def _create(self) -> int:
+        fresh = ctypes.c_void_p()
+        check(load_library().s3d_context_create(ctypes.byref(fresh)))
+        assert fresh.value is not None
+        return fresh.value
+
+    def _destroy(self, handle: int) -> None:
+        load_library().s3d_context_destroy(handle)
+
+    def _bytes(self, handle: int) -> int:
+        return load_library().s3d_context_bytes(handle)
 
     def _give_back(self, handle: int) -> None:
         with self._lock:
@@ -33,12 +40,12 @@ class ContextPool:
         with self._lock:
             idle, self._idle = self._idle, []
         for handle in idle:
-            load_library().s3d_context_destroy(handle)
+            self._destroy(handle)
 
     def idle_bytes(self) -> int:
         """Bytes that the idle contexts hold."""
         with self._lock:
-            return sum(load_library().s3d_context_bytes(handle) for handle in self._idle)
+            return sum(self._bytes(handle) for handle in self._idle)
 
 
 class Lease:

@@ -97,23 +97,23 @@ def rasterise_views(
     )
 
 
-def _pointer(tensor: Tensor | None) -> int | None:
+def pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None or tensor.numel() == 0 else tensor.data_ptr()
 
 
-def _gaussians_struct(arrays: tuple[Tensor, ...]) -> abi.Gaussians:
+def gaussians_struct(arrays: tuple[Tensor, ...]) -> abi.Gaussians:
     means, quats, scales, opacities, sh, values = arrays
     return abi.Gaussians(
         count=len(means),
         dtype=_DTYPES[means.dtype],
         sh_coefficients=sh.shape[1],
         features=values.shape[1],
-        means=_pointer(means),
-        quats=_pointer(quats),
-        scales=_pointer(scales),
-        opacities=_pointer(opacities),
-        sh=_pointer(sh),
-        values=_pointer(values),
+        means=pointer(means),
+        quats=pointer(quats),
+        scales=pointer(scales),
+        opacities=pointer(opacities),
+        sh=pointer(sh),
+        values=pointer(values),
     )
 
 
@@ -129,7 +129,7 @@ def _view_struct(
         with_normals=settings.with_normals,
         with_statistics=settings.with_statistics,
         threads=settings.threads,
-        mask=None if mask is None else _pointer(mask),
+        mask=None if mask is None else pointer(mask),
         cam_from_world=(ctypes.c_double * 12)(*pose[0], *pose[1], *pose[2]),
         fx=k[0][0],
         fy=k[1][1],
@@ -142,7 +142,7 @@ def _view_struct(
 
 
 def _image_struct(images: tuple[Tensor | None, ...], view: int) -> abi.Image:
-    return abi.Image(*(None if t is None else _pointer(t[view]) for t in images))
+    return abi.Image(*(None if t is None else pointer(t[view]) for t in images))
 
 
 _IMAGES = ("rgb", "alpha", "depth", "median_depth", "normals", "values")
@@ -173,7 +173,7 @@ class _Rasterise(torch.autograd.Function):
         images = _empty_images(means, views, values.shape[1], settings)
         statistics = tuple(means.new_zeros(views, n if settings.with_statistics else 0) for _ in range(3))
         masks = [None] * views if settings.masks is None else list(settings.masks.contiguous())
-        gaussians = _gaussians_struct(arrays)
+        gaussians = gaussians_struct(arrays)
         structs = [
             _view_struct(p, k, settings, mask)
             for p, k, mask in zip(cam_from_world.detach().tolist(), K.detach().tolist(), masks, strict=True)
@@ -183,7 +183,7 @@ class _Rasterise(torch.autograd.Function):
         for view, struct in enumerate(structs):
             if keep or not leases:
                 leases.append(POOL.acquire())
-            figures = abi.Statistics(*(_pointer(s[view]) for s in statistics)) if settings.with_statistics else None
+            figures = abi.Statistics(*(pointer(s[view]) for s in statistics)) if settings.with_statistics else None
             check(
                 load_library().s3d_forward(
                     leases[-1].handle,
@@ -215,11 +215,11 @@ class _Rasterise(torch.autograd.Function):
         views = len(ctx.structs)
         gradients = tuple(torch.zeros_like(a) if views == 0 else torch.empty_like(a) for a in arrays)
         pose, intrinsics = torch.zeros(views, 4, 4, dtype=torch.float64), torch.zeros(views, 3, 3, dtype=torch.float64)
-        gaussians = _gaussians_struct(tuple(arrays))
+        gaussians = gaussians_struct(tuple(arrays))
         for view, (struct, lease) in enumerate(zip(ctx.structs, ctx.leases, strict=True)):
-            out = abi.Gradients(*(_pointer(g) for g in gradients), accumulate=view > 0)
+            out = abi.Gradients(*(pointer(g) for g in gradients), accumulate=view > 0)
             if ctx.centre_gradients is not None:
-                out.centres = _pointer(ctx.centre_gradients[view])
+                out.centres = pointer(ctx.centre_gradients[view])
             check(
                 load_library().s3d_backward(
                     lease.handle,

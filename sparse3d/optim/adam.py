@@ -5,13 +5,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sparse3d.core.gaussians import Gaussians
-from sparse3d.kernels import library
+from sparse3d.kernels import cuda_library, library
 from sparse3d.kernels.adam import SplatRates, SplatState, splat_step
+from sparse3d.kernels.cuda_adam import splat_step_cuda
 
 
 def step_splats(state: SplatState, gradients: Gaussians, rates: SplatRates, iteration: int, threads: int) -> None:
     """One step of Adam in place, by whichever implementation is there (arguments as in `kernels.adam.splat_step`)."""
-    if state.values.means.device.type == "cpu" and library.is_available():
+    if state.values.means.device.type == "cuda" and cuda_library.is_available():
+        splat_step_cuda(state, gradients, rates, iteration)
+    elif state.values.means.device.type == "cpu" and library.is_available():
         splat_step(state, gradients, rates, iteration, threads)
     else:
         splat_step_reference(state, gradients, rates, iteration)

@@ -1,13 +1,13 @@
 """The compiled rasteriser for CPUs behind the common interface (`cuda/cpu`, called by `sparse3d.kernels.rasteriser`)."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import Gaussians
-from sparse3d.kernels.rasteriser import KernelSettings, rasterise_views
-from sparse3d.render.options import RenderOptions, RenderOutput, RenderStatistics
+from sparse3d.kernels.rasteriser import rasterise_views
+from sparse3d.render.compiled import draw_compiled
+from sparse3d.render.options import RenderOptions, RenderOutput
 
 
 def rasterise_cpu(
@@ -20,45 +20,4 @@ def rasterise_cpu(
     height: int,
 ) -> RenderOutput:
     """Draw all views; see `sparse3d.render.rasterise.rasterise`."""
-    settings = KernelSettings(
-        width=width,
-        height=height,
-        background=options.background,
-        near=options.near,
-        eps2d=options.eps2d,
-        antialias=options.antialias,
-        threads=options.threads or torch.get_num_threads(),
-        with_depth=options.depth,
-        with_median_depth=options.median_depth,
-        with_normals=options.normals,
-        with_statistics=options.statistics,
-        masks=masks,
-    )
-    g = gaussians
-    centre_gradients = g.means.new_zeros(len(cameras), len(g), 2) if options.statistics else None
-    drawn = rasterise_views(
-        g.means,
-        g.quats_wxyz,
-        g.scales,
-        g.opacities,
-        g.sh,
-        features,
-        cameras.cam_from_world,
-        cameras.K,
-        settings,
-        centre_gradients,
-    )
-    statistics = None
-    if drawn.radii is not None and drawn.weight_sum is not None and drawn.weight_max is not None:
-        assert centre_gradients is not None
-        statistics = RenderStatistics(drawn.radii, drawn.weight_sum, drawn.weight_max, centre_gradients)
-    depth = drawn.alpha.new_zeros(()).expand_as(drawn.alpha) if drawn.depth is None else drawn.depth
-    return RenderOutput(
-        rgb=drawn.rgb,
-        alpha=drawn.alpha,
-        depth=depth,
-        features=drawn.values,
-        statistics=statistics,
-        median_depth=drawn.median_depth,
-        normals=drawn.normals,
-    )
+    return draw_compiled(rasterise_views, gaussians, cameras, features, masks, options, width, height)

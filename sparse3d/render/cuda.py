@@ -1,11 +1,13 @@
-"""The compiled rasteriser for NVIDIA GPUs."""
+"""The compiled rasteriser for NVIDIA GPUs behind the common interface (`cuda/gpu`, called by
+`sparse3d.kernels.cuda_rasteriser`)."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import Gaussians
-from sparse3d.kernels.library import KernelUnavailable
+from sparse3d.kernels.cuda_rasteriser import rasterise_views_cuda
+from sparse3d.render.compiled import draw_compiled
 from sparse3d.render.options import RenderOptions, RenderOutput
 
 
@@ -18,12 +20,5 @@ def rasterise_cuda(
     width: int,
     height: int,
 ) -> RenderOutput:
-    """Draw all views in one launch; see `sparse3d.render.rasterise.rasterise`.
-
-    Raises:
-        KernelUnavailable: always, in this version.
-    """
-    raise KernelUnavailable(
-        "the rasteriser for GPUs is not in this version: use the backend 'gsplat' (pip install 'sparse3d[gsplat]'), or "
-        "'reference', or move the Gaussians to the CPU"
-    )
+    """Draw all views in one launch; see `sparse3d.render.rasterise.rasterise`."""
+    return draw_compiled(rasterise_views_cuda, gaussians, cameras, features, masks, options, width, height)

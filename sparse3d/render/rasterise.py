@@ -7,6 +7,7 @@ import logging
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import Gaussians
@@ -27,6 +28,8 @@ from sparse3d.render.reference import rasterise_reference
 __all__ = ["Backend", "RenderOptions", "RenderOutput", "RenderStatistics", "choose_backend", "rasterise"]
 
 _log = logging.getLogger(__name__)
+
+_distortions = WeakTensorKeyDictionary()
 
 _DRAW = {"cpu": rasterise_cpu, "cuda": rasterise_cuda, "gsplat": rasterise_gsplat, "reference": rasterise_reference}
 
@@ -58,8 +61,8 @@ def rasterise(
         The images of all views.
 
     Raises:
-        ValueError: the views differ in size, have lens distortion, or their pose or intrinsics are not finite; too many
-            features; masks of another shape; something that the backend cannot do.
+        ValueError: the views differ in size, have lens distortion, or (on the CPU) their pose or intrinsics are not finite;
+            too many features; masks of another shape; something that the backend cannot do.
         sparse3d.kernels.library.KernelUnavailable: the backend `cpu` or `cuda` was asked for and is not installed.
         sparse3d.core.errors.MissingDependency: the backend `gsplat` was asked for and is not installed.
     """
@@ -122,13 +125,26 @@ def _blended_values(
     return values
 
 
+def _is_distorted(cameras: Cameras) -> bool:
+    """On a GPU, where the host has to wait for the answer, looked up once for a tensor that stays as it is."""
+    distortion = cameras.distortion
+    if distortion.device.type == "cpu":
+        return cameras.is_distorted
+    known = _distortions.get(distortion)
+    if known is None or known[0] != distortion._version:
+        known = _distortions[distortion] = (distortion._version, cameras.is_distorted)
+    return known[1]
+
+
 def _common_size(cameras: Cameras) -> tuple[int, int]:
     if len(cameras) == 0:
         raise ValueError("rasterise: no cameras")
     if len(set(cameras.sizes)) > 1:
         raise ValueError(f"rasterise: views of one size expected, got {sorted(set(cameras.sizes))}: draw size by size")
-    if cameras.is_distorted:
+    if _is_distorted(cameras):
         raise ValueError("rasterise: cameras with lens distortion: draw an undistorted pinhole view, then distort it")
-    if not (torch.isfinite(cameras.cam_from_world).all() and torch.isfinite(cameras.K).all()):
+    # On a GPU the host would have to wait for the answer; a camera that is not finite sees nothing there.
+    on_host = cameras.cam_from_world.device.type == "cpu"
+    if on_host and not (torch.isfinite(cameras.cam_from_world).all() and torch.isfinite(cameras.K).all()):
         raise ValueError("rasterise: a pose or an intrinsic is not finite (is a camera not placed yet?)")
     return cameras.sizes[0]

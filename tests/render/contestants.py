@@ -42,7 +42,8 @@ GSPLAT_LACKS = ("median_depth", "statistics", "masks", "gradients to K")
 CONTESTANTS = {
     "reference": Contestant("reference", double=False),  # in float64 it would be compared with itself
     "cpu": Contestant("cpu"),
-    "cuda": Contestant("cuda", "cuda"),
+    "cuda": Contestant("cuda", "cuda", double=False),
+    "cuda emulated": Contestant("cuda"),
     # It leaves out the Gaussian that would take the transmittance below 1e-4, and its exponential is an approximation.
     "gsplat": Contestant(
         "gsplat", "cuda", double=False, lacks=GSPLAT_LACKS, image_tolerance=3e-4, gradient_tolerance=2e-3
@@ -63,6 +64,10 @@ def available(name: str, monkeypatch: pytest.MonkeyPatch) -> Contestant:
         import gsplat_stand_in
 
         gsplat_stand_in.install(monkeypatch)
+    if name == "cuda emulated":
+        import cuda_emulation
+
+        cuda_emulation.install(monkeypatch)
     if contestant.device == "cuda" and not torch.cuda.is_available():
         pytest.skip(f"{name}: no GPU that torch can use")
     try:
