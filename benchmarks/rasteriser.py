@@ -49,6 +49,7 @@ def targets(figures: dict[str, float], threads: list[int]) -> list[Line]:
         lines.append(
             Line(f"scaling from {threads[0]} to {threads[1]} threads", figures.get(name), "", Target(1.7, True))
         )
+        lines.append(Line("  of the best rounds", figures.get(f"{name} minima")))
     loss = figures.get(f"loss / yardstick x{threads[0]}")
     lines.append(Line("L1 + SSIM / yardstick, 1 thread", loss, "", Target(9 / 34)))
     return lines
