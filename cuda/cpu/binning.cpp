@@ -36,22 +36,23 @@ void exclusive_positions(uint32_t* counts, int parts, size_t bins) {
 }
 
 // Moves the chunks' pairs together and subtracts the smallest key. Returns the largest key that is left.
-uint32_t compact_chunks(const Bins& bins, int64_t gaussians, KeyIndex* out) {
+uint32_t compact_chunks(const Bins& bins, int64_t gaussians, int parts, KeyIndex* out) {
   const int64_t chunks = chunk_count(gaussians);
-  const KeyIndex* const begin = out;
+  KeyRange all{UINT32_MAX, 0};
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const size_t visible = bins.chunk_visible.data()[chunk];
-    std::memcpy(out, bins.chunk_pairs.data() + chunk * kChunk, visible * sizeof(KeyIndex));
-    out += visible;
+    const KeyRange range = bins.chunk_keys.data()[chunk];
+    all = {std::min(all.least, range.least), std::max(all.most, range.most)};
   }
-  const uint64_t count = uint64_t(out - begin);
-  uint32_t least = UINT32_MAX, most = 0;
-  for (uint64_t i = 0; i < count; ++i) {
-    least = std::min(least, begin[i].key);
-    most = std::max(most, begin[i].key);
-  }
-  for (KeyIndex* p = out - count; p < out; ++p) p->key -= least;
-  return count ? most - least : 0;
+  parallel_for(parts, parts, [=, &bins](int64_t part, int) {
+    const Span span = part_of(uint64_t(chunks), int(part), parts);
+    for (uint64_t chunk = span.begin; chunk < span.end; ++chunk) {
+      const KeyIndex* from = bins.chunk_pairs.data() + chunk * kChunk;
+      KeyIndex* to = out + bins.chunk_first.data()[chunk];
+      const uint32_t count = bins.chunk_visible.data()[chunk];
+      for (uint32_t i = 0; i < count; ++i) to[i] = KeyIndex{from[i].key - all.least, from[i].index};
+    }
+  });
+  return bins.visible ? all.most - all.least : 0;
 }
 
 void radix_pass(const KeyIndex* in, KeyIndex* out, uint64_t count, int shift, int bits, uint32_t* histograms,
@@ -125,9 +126,11 @@ void scatter_to_tiles(Bins* bins, const KeyIndex* sorted, int64_t gaussians, int
 void count_instances(Bins* bins, int64_t gaussians) {
   const int64_t chunks = chunk_count(gaussians);
   uint32_t* slots = bins->chunk_slots.reserve(size_t(chunks));
+  uint32_t* first = bins->chunk_first.reserve(size_t(chunks));
   bins->visible = bins->instance_count = 0;
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
     slots[chunk] = uint32_t(bins->instance_count);
+    first[chunk] = uint32_t(bins->visible);
     bins->visible += bins->chunk_visible.data()[chunk];
     bins->instance_count += bins->chunk_instances.data()[chunk];
     if (bins->instance_count > UINT32_MAX)
@@ -138,7 +141,7 @@ void count_instances(Bins* bins, int64_t gaussians) {
 void bin_splats(Bins* bins, int64_t gaussians, int tiles_x, int tiles_y, int threads) {
   const size_t tiles = size_t(tiles_x) * tiles_y;
   const int parts = bins->visible < kParallelSort ? 1 : threads;
-  const uint32_t largest_key = compact_chunks(*bins, gaussians, bins->pairs.reserve(bins->visible));
+  const uint32_t largest_key = compact_chunks(*bins, gaussians, parts, bins->pairs.reserve(bins->visible));
   bins->pairs_other.reserve(bins->visible);
   const KeyIndex* sorted = sort_by_depth(bins, largest_key, parts);
   scatter_to_tiles(bins, sorted, gaussians, tiles_x, tiles, parts);

@@ -1,7 +1,9 @@
 // Where a splat's footprint lies within a tile: strips of eight columns, each with its own range of rows.
 //
-// Within a strip the offsets dx are the same on every row, so that the exponent costs two multiply-adds a row and the
-// backward pass keeps three row sums instead of six moments. Rows are bounded by the ellipse inside the strip alone.
+// A vector holds eight columns of a row, or of two rows where registers have sixteen lanes: splats of a pixel or two
+// are seldom wider. Within a strip the offsets dx are the same in every vector, so that the exponent costs two
+// multiply-adds and the backward pass keeps three sums instead of six moments. Rows are bounded by the ellipse inside
+// the strip alone.
 #pragma once
 
 #include "frame.h"
@@ -60,19 +62,20 @@ S3D_HD Range integers_between(Real low, Real high, Range limit) {
 
 template <class Real>
 struct Footprint {
-  const Record<Real>& splat;
+  const Record<Real>* record;
   Real x, y;  // the centre, relative to the centre of the tile's first pixel
   Range columns, all_rows;
 
-  S3D_HD Footprint(const Record<Real>& record, const TileArea& area) : splat(record) {
-    x = record.x - (Real(area.x) + Real(0.5));
-    y = record.y - (Real(area.y) + Real(0.5));
+  Footprint() = default;
+  S3D_HD Footprint(const Record<Real>& splat, const TileArea& area) : record(&splat) {
+    x = splat.x - (Real(area.x) + Real(0.5));
+    y = splat.y - (Real(area.y) + Real(0.5));
     // All four borders at once: the upper ones with their signs turned.
     Simd<Real, 4> border{Real(0)}, limit{Real(0)};
-    border.set(0, x - record.extent_x);
-    border.set(1, y - record.extent_y);
-    border.set(2, -x - record.extent_x);
-    border.set(3, -y - record.extent_y);
+    border.set(0, x - splat.extent_x);
+    border.set(1, y - splat.extent_y);
+    border.set(2, -x - splat.extent_x);
+    border.set(3, -y - splat.extent_y);
     limit.set(0, Real(0));
     limit.set(1, Real(0));
     limit.set(2, Real(1 - area.columns));
@@ -85,6 +88,7 @@ struct Footprint {
   // Rows that the footprint reaches in the strip of columns [first, first + kLanes).
   S3D_HD Range rows(int first) const {
     if (columns.last - columns.first < kLanes) return all_rows;
+    const Record<Real>& splat = *record;
     const Real left = Real(first) - x, right = left + Real(kLanes - 1);
     const Real half_inverse_c = Real(-0.5) / splat.c;
     const Real slope = splat.b * half_inverse_c;
@@ -117,6 +121,16 @@ S3D_HD size_t instance_slot(const Frame<Real>& frame, uint32_t index, TilePlace 
 template <class Real>
 S3D_HD const Real* splat_values(const Frame<Real>& frame, uint32_t index) {
   return frame.channel_values ? frame.channel_values + size_t(index) * frame.channels : frame.records[index].channels;
+}
+
+// Fetches what a tile reads of a splat.
+template <class Real>
+S3D_HD void prefetch_splat(const Frame<Real>& frame, uint32_t index) {
+  __builtin_prefetch(frame.records + index);
+  if (!frame.channel_values) return;
+  const Real* values = splat_values(frame, index);
+  __builtin_prefetch(values);
+  __builtin_prefetch(values + frame.channels - 1);
 }
 
 }  // namespace S3D_ISA

@@ -16,6 +16,8 @@ constexpr int kTile = 32;
 constexpr int kTilePadding = 8;
 constexpr int kTileStride = kTile + kTilePadding;
 constexpr int kLanes = 8;
+// Rows of a tile that a kernel may interleave (strip.h).
+constexpr int kMaxRowGroup = 2;
 // Gaussians per unit of work. Sums over the cameras' gradients are kept per chunk, so they do not depend on the
 // threads.
 constexpr int kChunk = 1024;
@@ -45,6 +47,10 @@ struct KeyIndex {
   uint32_t key, index;
 };
 
+struct KeyRange {
+  uint32_t least, most;
+};
+
 struct TileBox {
   uint16_t x0, y0, x1, y1;
 };
@@ -71,6 +77,7 @@ struct Frame {
   Real* channel_values;       // (count, channels) where a record cannot hold them, NULL otherwise
   KeyIndex* chunk_pairs;      // (count): each chunk's visible splats at the chunk's start
   uint32_t* chunk_visible;    // (chunks)
+  KeyRange* chunk_keys;       // (chunks)
   uint32_t* chunk_instances;  // (chunks)
   uint32_t* chunk_slots;      // (chunks): first slot of a chunk
 
@@ -102,9 +109,10 @@ struct Kernels {
   DepthRange<Real> depth_weights, depth_errors;
 };
 
-// A tile's planes are interleaved by rows: transmittance, residual (backward), a colour or gradient per channel, then
-// the median depth or its gradient. Whole planes behind one another would lie at multiples of 4096 bytes, where loads
-// wait for stores that they have nothing to do with.
-constexpr size_t scratch_reals(int channels) { return size_t(channels + 3) * kTile * kTileStride; }
+// A tile's planes are interleaved by groups of rows: transmittance, residual (backward), a colour or gradient per
+// channel, then the median depth or its gradient. Whole planes behind one another would lie at multiples of 4096 bytes,
+// where loads wait for stores that they have nothing to do with. Behind them is room for a group of rows as images have
+// them.
+constexpr size_t scratch_reals(int channels) { return size_t(channels + 3) * (kTile + kMaxRowGroup) * kTileStride; }
 
 }  // namespace s3d

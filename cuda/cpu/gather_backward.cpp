@@ -12,7 +12,7 @@ namespace S3D_ISA {
 namespace {
 
 template <class Real>
-using V = Simd<Real, kLanes>;
+using V = Simd<Real, kWide>;
 constexpr int kMaxSums = kMoments + kMaxChannels + 1;  // the last one for the median depth
 
 // Camera sums: few terms in float, then double. A hundred thousand terms of float32 would lose three digits.
@@ -32,7 +32,7 @@ class CameraSums {
  private:
   void flush() {
     for (int i = 0; i < kCameraSums; ++i) {
-      for (int lane = 0; lane < kLanes; ++lane) total_[i] += double(lanes_[i][lane]);
+      for (int lane = 0; lane < kWide; ++lane) total_[i] += double(lanes_[i][lane]);
       lanes_[i] = V<Real>(Real(0));
     }
     pending_ = 0;
@@ -43,17 +43,20 @@ class CameraSums {
   int pending_ = 0;
 };
 
-// Sums a splat's instance slots into `out` (slot_stride values, a multiple of four).
+// Sums a splat's instance slots into `out` (slot_stride values, a multiple of four); most splats have one.
 template <class Real>
-S3D_HD void sum_slots(const Frame<Real>& frame, uint64_t index, Real* out) {
+S3D_HD void sum_slots(const Frame<Real>& frame, uint64_t index, int tiles, Real* out) {
   using Quad = Simd<Real, 4>;
-  const Record<Real>& r = frame.records[index];
-  const int tiles = (r.tile_x1 - r.tile_x0) * (r.tile_y1 - r.tile_y0), stride = frame.slot_stride;
-  const Real* slot = frame.slots + (size_t(frame.chunk_slots[index / kChunk]) + r.slot) * stride;
-  for (int i = 0; i < stride; i += 4) {
-    Quad sum(Real(0));
-    for (int k = 0; k < tiles; ++k) sum = sum + Quad::load(slot + size_t(k) * stride + i);
-    sum.store(out + i);
+  const int stride = frame.slot_stride;
+  const Real* slot = frame.slots + (size_t(frame.chunk_slots[index / kChunk]) + frame.records[index].slot) * stride;
+  if (tiles == 0) {
+    for (int i = 0; i < stride; i += 4) Quad(Real(0)).store(out + i);
+    return;
+  }
+  for (int i = 0; i < stride; i += 4) Quad::load(slot + i).store(out + i);
+  for (int k = 1; k < tiles; ++k) {
+    slot += stride;
+    for (int i = 0; i < stride; i += 4) (Quad::load(out + i) + Quad::load(slot + i)).store(out + i);
   }
 }
 
@@ -70,8 +73,7 @@ S3D_HD void splat_backward(const Frame<Real>& frame, LaneRange lanes, const V<Re
                            Vec3<V<Real>> normal_gradient, Vec3<V<Real>> mean, SplatGradient<Real>* out) {
   using Vec = V<Real>;
   const Vec3<Vec> scale = gather3(frame.scales, lanes);
-  const Quat<Vec> quat{gather(frame.quats, 4, 0, lanes), gather(frame.quats, 4, 1, lanes),
-                       gather(frame.quats, 4, 2, lanes), gather(frame.quats, 4, 3, lanes)};
+  const Quat<Vec> quat = gather_quat(frame.quats, lanes);
   const auto p = project(frame.camera, mean, quat, scale);
   const Vec inverse_det = Vec(Real(1)) / p.det, half(Real(0.5)), zero(Real(0));
   const Vec a = p.cov_yy * inverse_det, b = -p.cov_xy * inverse_det, c = p.cov_xx * inverse_det;
@@ -99,7 +101,7 @@ S3D_HD void splat_backward(const Frame<Real>& frame, LaneRange lanes, const V<Re
 }
 
 template <class Real>
-Mask<Real, kLanes> geometry_finite(const SplatGradient<Real>& g) {
+Mask<Real, kWide> geometry_finite(const SplatGradient<Real>& g) {
   const auto& o = g.geometry;
   V<Real> sum = o.mean.x + o.mean.y + o.mean.z + o.scale.x + o.scale.y + o.scale.z + o.quat.w + o.quat.x + o.quat.y +
                 o.quat.z + o.fx + o.fy + o.cx + o.cy + g.opacity + g.view_mean.x + g.view_mean.y + g.view_mean.z;
@@ -115,16 +117,18 @@ S3D_HD Vec3<V<Real>> sh_backward(const Frame<Real>& frame, LaneRange lanes, cons
   using Vec = V<Real>;
   Vec basis[kCoefficients], g_basis[kCoefficients];
   sh_basis<kCoefficients>(direction.unit, basis);
+  if constexpr (kCoefficients == 1) {
+    scatter3(frame.g_sh, lanes, basis[0] * Vec3<Vec>{g_colour[0], g_colour[1], g_colour[2]}, frame.accumulate);
+    return {Vec(Real(0)), Vec(Real(0)), Vec(Real(0))};
+  }
   for (int k = 0; k < kCoefficients; ++k) {
     g_basis[k] = Vec(Real(0));
     for (int c = 0; c < 3; ++c) {
       const int at = 3 * k + c;
       scatter(frame.g_sh, 3 * kCoefficients, at, lanes, basis[k] * g_colour[c], frame.accumulate);
-      if (kCoefficients > 1 && k > 0)
-        g_basis[k] = multiply_add(gather(frame.sh, 3 * kCoefficients, at, lanes), g_colour[c], g_basis[k]);
+      if (k > 0) g_basis[k] = multiply_add(gather(frame.sh, 3 * kCoefficients, at, lanes), g_colour[c], g_basis[k]);
     }
   }
-  if constexpr (kCoefficients == 1) return {Vec(Real(0)), Vec(Real(0)), Vec(Real(0))};
   return view_direction_backward(direction, sh_basis_backward<kCoefficients>(direction.unit, g_basis));
 }
 
@@ -145,7 +149,7 @@ Vec3<V<Real>> colour_backward(const Frame<Real>& frame, LaneRange lanes, Vec3<V<
 }
 
 template <class Real>
-void mask_gradient(Mask<Real, kLanes> keep, SplatGradient<Real>* g) {
+void mask_gradient(Mask<Real, kWide> keep, SplatGradient<Real>* g) {
   const auto apply = [keep](V<Real>& x) { x = select(keep, x, V<Real>(Real(0))); };
   auto& o = g->geometry;
   for (V<Real>* x :
@@ -163,10 +167,7 @@ void store_gradient(const Frame<Real>& frame, LaneRange lanes, const SplatGradie
   const auto& o = g.geometry;
   scatter3(frame.g_means, lanes, o.mean + g.view_mean, frame.accumulate);
   scatter3(frame.g_scales, lanes, o.scale, frame.accumulate);
-  scatter(frame.g_quats, 4, 0, lanes, o.quat.w, frame.accumulate);
-  scatter(frame.g_quats, 4, 1, lanes, o.quat.x, frame.accumulate);
-  scatter(frame.g_quats, 4, 2, lanes, o.quat.y, frame.accumulate);
-  scatter(frame.g_quats, 4, 3, lanes, o.quat.z, frame.accumulate);
+  scatter_quat(frame.g_quats, lanes, o.quat, frame.accumulate);
   scatter(frame.g_opacities, 1, 0, lanes, g.opacity, frame.accumulate);
   if (frame.g_centres) {
     scatter(frame.g_centres, 2, 0, lanes, g.centre_x, false);
@@ -182,12 +183,13 @@ template <class Real>
 void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums<Real>* camera) {
   using Vec = V<Real>;
   const int stride = frame.slot_stride;
-  alignas(64) Real slots[kLanes * ((kMaxSums + 3) / 4 * 4)];
-  Mask<Real, kLanes> drawn;
-  for (int i = 0; i < kLanes; ++i) {
+  alignas(64) Real slots[kWide * ((kMaxSums + 3) / 4 * 4)];
+  Mask<Real, kWide> drawn;
+  for (int i = 0; i < kWide; ++i) {
     const TileBox box = frame.boxes[lanes.element(i)];
     drawn.set(i, i < lanes.active && box.x1 > box.x0);
-    if (i < lanes.active) sum_slots(frame, uint64_t(lanes.first + i), slots + i * stride);
+    const int tiles = (box.x1 - box.x0) * (box.y1 - box.y0);
+    if (i < lanes.active) sum_slots(frame, uint64_t(lanes.first + i), tiles, slots + i * stride);
   }
   const LaneRange local{0, lanes.active};
   Vec sums[kMoments + 3 + 1 + 3];
@@ -221,7 +223,7 @@ void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums<Real>* c
   g.view_mean = colour_backward(frame, lanes, mean, g_colour);
   splat_backward(frame, lanes, sums, depth_gradient, normal_gradient, mean, &g);
   // A chain rule that overflows for a degenerate Gaussian gives it nothing; a loss that is not finite stays visible.
-  const Mask<Real, kLanes> bad_loss = ~is_finite(upstream);
+  const Mask<Real, kWide> bad_loss = ~is_finite(upstream);
   mask_gradient(drawn & (geometry_finite(g) | bad_loss), &g);
   store_gradient(frame, lanes, g, camera);
 }
@@ -232,8 +234,8 @@ template <class Real>
 void gather_backward_chunk(const Frame<Real>& frame, int64_t chunk) {
   const int64_t begin = chunk * kChunk, end = begin + kChunk < frame.count ? begin + kChunk : frame.count;
   CameraSums<Real> camera;
-  for (int64_t i = begin; i < end; i += kLanes)
-    gather_lanes(frame, LaneRange{i, int(end - i < kLanes ? end - i : kLanes)}, &camera);
+  for (int64_t i = begin; i < end; i += kWide)
+    gather_lanes(frame, LaneRange{i, int(end - i < kWide ? end - i : kWide)}, &camera);
   camera.store(frame.camera_sums + chunk * kCameraSums);
 }
 

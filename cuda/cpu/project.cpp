@@ -1,4 +1,4 @@
-// Forward projection of a chunk of Gaussians: records, tile boxes and depth keys. Eight Gaussians at a time.
+// Forward projection of a chunk of Gaussians: records, tile boxes and depth keys. kWide Gaussians at a time.
 #include <cstring>
 
 #include "kernels.h"
@@ -12,7 +12,7 @@ namespace S3D_ISA {
 namespace {
 
 template <class Real>
-using V = Simd<Real, kLanes>;
+using V = Simd<Real, kWide>;
 
 template <int kCoefficients, class Real>
 S3D_HD void sh_colour(const Real* sh, LaneRange lanes, Vec3<V<Real>> direction, V<Real>* colour) {
@@ -43,7 +43,7 @@ void colour_of(const Frame<Real>& frame, LaneRange lanes, Vec3<V<Real>> mean, V<
 }
 
 template <class Real>
-Mask<Real, kLanes> features_finite(const Frame<Real>& frame, LaneRange lanes) {
+Mask<Real, kWide> features_finite(const Frame<Real>& frame, LaneRange lanes) {
   V<Real> sum{Real(0)};
   for (int c = 0; c < frame.features; ++c) sum = sum + gather(frame.values, frame.features, c, lanes);
   return is_finite(sum);
@@ -53,7 +53,7 @@ Mask<Real, kLanes> features_finite(const Frame<Real>& frame, LaneRange lanes) {
 template <class Real>
 struct TileRange {
   V<Real> first_pixel, last_pixel;
-  Mask<Real, kLanes> touches;
+  Mask<Real, kWide> touches;
 
   S3D_HD TileRange(V<Real> centre, V<Real> extent, Real pixels) {
     const V<Real> half(Real(0.5)), zero(Real(0)), last(pixels - 1);
@@ -64,7 +64,7 @@ struct TileRange {
   }
 };
 
-// Writes all channels of eight splats together where a record cannot hold them.
+// Writes all channels of kWide splats together where a record cannot hold them.
 template <class Real>
 void store_channels(const Frame<Real>& frame, LaneRange lanes, const Projection<V<Real>>& p, Vec3<V<Real>> mean,
                     Vec3<V<Real>> scale, const V<Real>* own) {
@@ -86,23 +86,23 @@ constexpr int kRecordReals = 13;
 static_assert(offsetof(Record<float>, tile_x0) == kRecordReals * sizeof(float), "the record begins with its numbers");
 
 template <class Real>
-struct Lanes8 {
-  Real v[kLanes];
-  S3D_HD Lanes8(V<Real> x) { x.store(v); }
+struct LaneValues {
+  Real v[kWide];
+  S3D_HD LaneValues(V<Real> x) { x.store(v); }
 };
 
 template <class Real>
 struct ChunkCursor {
-  uint32_t visible = 0, instances = 0;
   KeyIndex* pairs;
+  uint32_t visible = 0, instances = 0;
+  KeyRange keys{UINT32_MAX, 0};
 };
 
 template <class Real>
 void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>* cursor) {
   using Vec = V<Real>;
   const Vec3<Vec> mean = gather3(frame.means, lanes), scale = gather3(frame.scales, lanes);
-  const Quat<Vec> quat{gather(frame.quats, 4, 0, lanes), gather(frame.quats, 4, 1, lanes),
-                       gather(frame.quats, 4, 2, lanes), gather(frame.quats, 4, 3, lanes)};
+  const Quat<Vec> quat = gather_quat(frame.quats, lanes);
   const Vec opacity_in = gather(frame.opacities, 1, 0, lanes);
   const auto p = project(frame.camera, mean, quat, scale);
   const Vec opacity = frame.antialias ? opacity_in * p.compensation : opacity_in;
@@ -116,8 +116,8 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
   // One sum is finite only if all of its terms are; whatever was NaN, infinite or a zero quaternion ends up in it.
   const Vec witness = x + y + conic_a + conic_b + conic_c + p.det + p.cov_xx + p.cov_yy + opacity + channels[0] +
                       channels[1] + channels[2];
-  Mask<Real, kLanes> drawn = is_finite(witness) & (p.point_cam.z > Vec(frame.camera.near_plane)) &
-                             (opacity > Vec(Real(kMinAlpha))) & (p.det > zero);
+  Mask<Real, kWide> drawn = is_finite(witness) & (p.point_cam.z > Vec(frame.camera.near_plane)) &
+                            (opacity > Vec(Real(kMinAlpha))) & (p.det > zero);
   if (frame.features) drawn = drawn & features_finite(frame, lanes);
 
   const Vec safe_opacity = select(drawn, opacity, Vec(Real(1)));
@@ -134,20 +134,20 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
   const Vec own[4] = {maximum(channels[0], zero), maximum(channels[1], zero), maximum(channels[2], zero),
                       p.point_cam.z};
   if (frame.channel_values) store_channels(frame, lanes, p, mean, scale, own);
-  const Lanes8<Real> rows[] = {x,
-                               y,
-                               scale_conic * conic_a,
-                               two * scale_conic * conic_b,
-                               scale_conic * conic_c,
-                               log2_opacity,
-                               own[0],
-                               own[1],
-                               own[2],
-                               own[3],
-                               extent_x,
-                               extent_y,
-                               extent_y * p.cov_xy / p.cov_yy};
-  const Lanes8<Real> left(range_x.first_pixel), right(range_x.last_pixel), top(range_y.first_pixel),
+  const LaneValues<Real> rows[] = {x,
+                                   y,
+                                   scale_conic * conic_a,
+                                   two * scale_conic * conic_b,
+                                   scale_conic * conic_c,
+                                   log2_opacity,
+                                   own[0],
+                                   own[1],
+                                   own[2],
+                                   own[3],
+                                   extent_x,
+                                   extent_y,
+                                   extent_y * p.cov_xy / p.cov_yy};
+  const LaneValues<Real> left(range_x.first_pixel), right(range_x.last_pixel), top(range_y.first_pixel),
       bottom(range_y.last_pixel), radius(maximum(extent_x, extent_y));
   for (int i = 0; i < lanes.active; ++i) {
     const int64_t index = lanes.first + i;
@@ -164,6 +164,8 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
       uint32_t key;
       std::memcpy(&key, &depth, sizeof key);
       cursor->pairs[cursor->visible++] = KeyIndex{key, uint32_t(index)};
+      cursor->keys.least = key < cursor->keys.least ? key : cursor->keys.least;
+      cursor->keys.most = key > cursor->keys.most ? key : cursor->keys.most;
     }
     r.tile_x0 = box.x0;
     r.tile_y0 = box.y0;
@@ -181,10 +183,11 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
 template <class Real>
 void project_chunk(const Frame<Real>& frame, int64_t chunk) {
   const int64_t begin = chunk * kChunk, end = begin + kChunk < frame.count ? begin + kChunk : frame.count;
-  ChunkCursor<Real> cursor{0, 0, frame.chunk_pairs + begin};
-  for (int64_t i = begin; i < end; i += kLanes)
-    project_lanes(frame, LaneRange{i, int(end - i < kLanes ? end - i : kLanes)}, &cursor);
+  ChunkCursor<Real> cursor{frame.chunk_pairs + begin};
+  for (int64_t i = begin; i < end; i += kWide)
+    project_lanes(frame, LaneRange{i, int(end - i < kWide ? end - i : kWide)}, &cursor);
   frame.chunk_visible[chunk] = cursor.visible;
+  frame.chunk_keys[chunk] = cursor.keys;
   frame.chunk_instances[chunk] = cursor.instances;
 }
 

@@ -1,24 +1,20 @@
 // Differentiates one tile, front to back again: a scalar residual per pixel stands for all that lies behind.
 #include <cstring>
 
-#include "footprint.h"
 #include "kernels.h"
 #include "sparse3d/blending.h"
 #include "sparse3d/simd.h"
+#include "strip.h"
 
 namespace s3d {
 namespace S3D_ISA {
 namespace {
 
-constexpr uint32_t kPrefetch = 8;
-
-// Rows of transmittance, residual, a gradient per channel, then that of the median depth, kTileStride apart.
+// Transmittance, residual, a gradient per channel, then that of the median depth where asked for.
 template <class Real>
-struct BackwardPlanes {
-  Real* base;
-  int row;     // distance of two rows
-  int median;  // offset of the median depth's gradient
-};
+int planes_in(const Frame<Real>& frame) {
+  return frame.channels + 2 + (frame.with_median_depth ? 1 : 0);
+}
 
 // Mean depth is the blended sum over alpha: its gradient reaches both.
 template <class Real>
@@ -34,13 +30,22 @@ void load_depth_row(const Frame<Real>& frame, int64_t row, int columns, Real* gr
 
 // Channels that are blended sums with nothing behind them.
 template <class Real>
-void load_channels(const Real* upstream, const Real* image, int channels, int64_t row, int columns, Real* gradient,
-                   Real* residual) {
+void load_channels(const Real* upstream, const Real* image, int channels, int columns, Real* gradient, Real* residual) {
+  if (channels == 3) {
+#pragma GCC ivdep
+    for (int x = 0; x < columns; ++x) {
+      const Real a = upstream[3 * x], b = upstream[3 * x + 1], c = upstream[3 * x + 2];
+      gradient[x] = a;
+      gradient[kTileStride + x] = b;
+      gradient[2 * kTileStride + x] = c;
+      residual[x] += a * image[3 * x] + b * image[3 * x + 1] + c * image[3 * x + 2];
+    }
+    return;
+  }
   for (int c = 0; c < channels; ++c)
     for (int x = 0; x < columns; ++x) {
-      const int64_t i = (row + x) * channels + c;
-      gradient[c * kTileStride + x] = upstream[i];
-      residual[x] += upstream[i] * image[i];
+      gradient[c * kTileStride + x] = upstream[x * channels + c];
+      residual[x] += upstream[x * channels + c] * image[x * channels + c];
     }
 }
 
@@ -54,134 +59,181 @@ void clear_masked(const uint8_t* mask, int columns, Real* transmittance, int pla
 
 // Loads the gradients and starts the residual at d loss / d (everything): sum of gradient * image - T_end * g_alpha.
 template <class Real>
-BackwardPlanes<Real> load_tile(const Frame<Real>& frame, const TileArea& area, Real* scratch) {
-  const int median = (frame.channels + 2) * kTileStride;
-  const BackwardPlanes<Real> planes{scratch, median + (frame.with_median_depth ? kTileStride : 0), median};
-  std::memset(scratch, 0, size_t(planes.row) * kTile * sizeof(Real));
-  const int width = int(frame.camera.width);
-  for (int y = 0; y < area.rows; ++y) {
-    const int64_t row = int64_t(area.y + y) * width + area.x;
-    Real *transmittance = planes.base + y * planes.row, *residual = transmittance + kTileStride;
-    Real* gradient = residual + kTileStride;
-    const Real *g_rgb = frame.g_rgb + 3 * row, *rgb = frame.rgb + 3 * row;
-    for (int x = 0; x < area.columns; ++x) {
-      transmittance[x] = Real(1);
-      const Real r = g_rgb[3 * x], g = g_rgb[3 * x + 1], b = g_rgb[3 * x + 2];
-      gradient[x] = r;
-      gradient[kTileStride + x] = g;
-      gradient[2 * kTileStride + x] = b;
-      residual[x] = r * rgb[3 * x] + g * rgb[3 * x + 1] + b * rgb[3 * x + 2];
-    }
-    if (frame.g_alpha)
-      for (int x = 0; x < area.columns; ++x) residual[x] -= (Real(1) - frame.alpha[row + x]) * frame.g_alpha[row + x];
-    if (frame.with_depth && frame.g_depth)
-      load_depth_row(frame, row, area.columns, gradient + 3 * kTileStride, residual);
-    if (frame.with_median_depth && frame.g_median_depth)
-      std::memcpy(transmittance + planes.median, frame.g_median_depth + row, size_t(area.columns) * sizeof(Real));
-    if (frame.with_normals && frame.g_normals)
-      load_channels(frame.g_normals, frame.normals, 3, row, area.columns, gradient + frame.first_normal * kTileStride,
-                    residual);
-    if (frame.features && frame.g_values)
-      load_channels(frame.g_values, frame.image_values, frame.features, row, area.columns,
-                    gradient + frame.first_feature * kTileStride, residual);
-    if (frame.mask) clear_masked(frame.mask + row, area.columns, transmittance, planes.row);
+void load_line(const Frame<Real>& frame, const TileArea& area, int y, Real* transmittance) {
+  const int64_t row = int64_t(area.y + y) * int(frame.camera.width) + area.x;
+  Real *residual = transmittance + kTileStride, *gradient = residual + kTileStride;
+  for (int x = 0; x < area.columns; ++x) transmittance[x] = Real(1);
+  if (frame.g_alpha) {
+    const Real *alpha = frame.alpha + row, *g_alpha = frame.g_alpha + row;
+#pragma GCC ivdep
+    for (int x = 0; x < area.columns; ++x) residual[x] = (alpha[x] - Real(1)) * g_alpha[x];
   }
-  return planes;
+  load_channels(frame.g_rgb + 3 * row, frame.rgb + 3 * row, 3, area.columns, gradient, residual);
+  if (frame.with_depth && frame.g_depth) load_depth_row(frame, row, area.columns, gradient + 3 * kTileStride, residual);
+  if (frame.with_median_depth && frame.g_median_depth)
+    std::memcpy(gradient + frame.channels * kTileStride, frame.g_median_depth + row,
+                size_t(area.columns) * sizeof(Real));
+  if (frame.with_normals && frame.g_normals)
+    load_channels(frame.g_normals + 3 * row, frame.normals + 3 * row, 3, area.columns,
+                  gradient + frame.first_normal * kTileStride, residual);
+  if (frame.features && frame.g_values)
+    load_channels(frame.g_values + row * frame.features, frame.image_values + row * frame.features, frame.features,
+                  area.columns, gradient + frame.first_feature * kTileStride, residual);
+  if (frame.mask) clear_masked(frame.mask + row, area.columns, transmittance, planes_in(frame) * kTileStride);
 }
 
-// Sums over a splat's pixels: of g = d loss / d ln(alpha), of g times offsets, and of weight * gradient per channel.
+// Sums over a strip's pixels, column by column: of g = d loss / d ln(alpha), of g times offsets in y, and of weight *
+// gradient per channel.
 template <int kChannels, class Real>
-struct SplatSums {
-  using V = Simd<Real, kLanes>;
-  V g{Real(0)}, g_dx{Real(0)}, g_dy{Real(0)}, g_dxdx{Real(0)}, g_dxdy{Real(0)}, g_dydy{Real(0)};
+struct StripSums {
+  using V = StripVector<Real>;
+  V dx;
+  V g{Real(0)}, g_dy{Real(0)}, g_dydy{Real(0)};
   V channel[kChannels ? kChannels : kMaxChannels];
   V median{Real(0)};
+};
 
-  S3D_HD explicit SplatSums(int channels) {
-    for (int c = 0; c < (kChannels ? kChannels : channels); ++c) channel[c] = V(Real(0));
+// Sums over all of a splat's pixels, lane by lane.
+template <int kChannels, class Real>
+struct SplatSums {
+  using V = StripVector<Real>;
+  V g, g_dx, g_dy, g_dxdx, g_dxdy, g_dydy;
+  V channel[kChannels ? kChannels : kMaxChannels];
+  V median;
+
+  S3D_HD SplatSums(const StripSums<kChannels, Real>& strip, int channels)
+      : g(strip.g),
+        g_dx(strip.g * strip.dx),
+        g_dy(strip.g_dy),
+        g_dxdx(g_dx * strip.dx),
+        g_dxdy(strip.g_dy * strip.dx),
+        g_dydy(strip.g_dydy),
+        median(strip.median) {
+    for (int c = 0; c < (kChannels ? kChannels : channels); ++c) channel[c] = strip.channel[c];
+  }
+  S3D_HD void add(const SplatSums& o, int channels) {
+    g = g + o.g;
+    g_dx = g_dx + o.g_dx;
+    g_dy = g_dy + o.g_dy;
+    g_dxdx = g_dxdx + o.g_dxdx;
+    g_dxdy = g_dxdy + o.g_dxdy;
+    g_dydy = g_dydy + o.g_dydy;
+    for (int c = 0; c < (kChannels ? kChannels : channels); ++c) channel[c] = channel[c] + o.channel[c];
+    median = median + o.median;
   }
 
-  void store(const Frame<Real>& frame, Real* slot) const {
+  S3D_HD void store(const Frame<Real>& frame, Real* slot) const {
     const V first[8] = {g, g_dx, g_dy, g_dxdx, g_dxdy, g_dydy, channel[0], channel[1]};
     horizontal_sums(first).store(slot);
     const int channels = kChannels ? kChannels : frame.channels;
-    for (int c = 2; c < channels; ++c) slot[kMoments + c] = horizontal_sum(channel[c]);
+    for (int c = 2; c < channels; ++c) slot[kMoments + c] = horizontal_sum(fold<kLanes>(channel[c]));
     if constexpr (kChannels == 0)
-      if (frame.with_median_depth) slot[kMoments + channels] = horizontal_sum(median);
+      if (frame.with_median_depth) slot[kMoments + channels] = horizontal_sum(fold<kLanes>(median));
   }
 };
 
 template <int kChannels, class Real>
-S3D_HD void differentiate_strip(const Frame<Real>& frame, const Footprint<Real>& footprint, int first, Range rows,
-                                const BackwardPlanes<Real>& planes, const Real* values,
-                                SplatSums<kChannels, Real>* sums) {
-  using V = Simd<Real, kLanes>;
-  const Record<Real>& s = footprint.splat;
-  const V dx = V(Real(first) - footprint.x) + V::iota();
-  const V base = multiply_add(V(s.a) * dx, dx, V(s.log2_opacity)), slope = V(s.b) * dx;
+S3D_HD StripSums<kChannels, Real> differentiate_strip(const Frame<Real>& frame, const Footprint<Real>& footprint,
+                                                      int first, const Planes<Real>& planes, const Real* values) {
+  using V = StripVector<Real>;
+  StripCursor<Real> cursor(footprint, first);
   const int count = kChannels ? kChannels : frame.channels;
-  V sum(Real(0)), sum_dy(Real(0)), sum_dydy(Real(0));
-  for (int y = rows.first; y <= rows.last; ++y) {
-    const V dy(Real(y) - footprint.y);
-    const V exponent = multiply_add(multiply_add(V(s.c), dy, slope), dy, base);
-    Real* plane = planes.base + y * planes.row + first;
-    const V transmittance = V::load(plane);
-    const V alpha = blend_alpha(exponent, transmittance);
+  const int stride = kChannels ? (kChannels + 2) * kPlaneStride : planes.group_stride;
+  Real* plane = planes.base + cursor.group * stride + first * kRowGroup;
+  V value[kChannels ? kChannels : 1];
+  for (int c = 0; c < kChannels; ++c) value[c] = V(values[c]);
+  StripSums<kChannels, Real> sums;
+  sums.dx = cursor.dx;
+  for (int c = 0; c < count; ++c) sums.channel[c] = V(Real(0));
+  for (; cursor.inside(); cursor.next(), plane += stride) {
+    const V transmittance = V::load_once(plane);
+    const V alpha = blend_alpha(cursor.exponent(), transmittance);
     const V weight = alpha * transmittance;
     const V left = transmittance - weight;
     left.store(plane);
     if constexpr (kChannels == 0)
       if (frame.with_median_depth)
-        sums->median =
-            sums->median + select(is_median(transmittance, left), V::load(plane + planes.median), V(Real(0)));
+        sums.median = sums.median +
+                      select(is_median(transmittance, left), V::load(plane + (2 + count) * kPlaneStride), V(Real(0)));
     V shade(Real(0));
-    const Real* gradient = plane + 2 * kTileStride;
-    for (int c = 0; c < count; ++c, gradient += kTileStride) {
-      const V g = V::load(gradient);
-      shade = multiply_add(g, V(values[c]), shade);
-      sums->channel[c] = multiply_add(weight, g, sums->channel[c]);
+    const Real* gradient = plane + 2 * kPlaneStride;
+    for (int c = 0; c < count; ++c, gradient += kPlaneStride) {
+      const V g = V::load_once(gradient);
+      shade = multiply_add(g, kChannels ? value[kChannels ? c : 0] : V(values[c]), shade);
+      sums.channel[c] = multiply_add(weight, g, sums.channel[c]);
     }
     const V weighted_shade = weight * shade;
-    const V behind = V::load(plane + kTileStride) - weighted_shade;
-    behind.store(plane + kTileStride);
+    const V behind = V::load(plane + kPlaneStride) - weighted_shade;
+    behind.store(plane + kPlaneStride);
     const V g = blend_backward(alpha, weighted_shade, behind);
-    const V g_dy = g * dy;
-    sum = sum + g;
-    sum_dy = sum_dy + g_dy;
-    sum_dydy = multiply_add(g_dy, dy, sum_dydy);
+    const V g_dy = g * cursor.dy;
+    sums.g = sums.g + g;
+    sums.g_dy = sums.g_dy + g_dy;
+    sums.g_dydy = multiply_add(g_dy, cursor.dy, sums.g_dydy);
   }
-  sums->g = sums->g + sum;
-  sums->g_dy = sums->g_dy + sum_dy;
-  sums->g_dydy = sums->g_dydy + sum_dydy;
-  const V sum_dx = sum * dx;
-  sums->g_dx = sums->g_dx + sum_dx;
-  sums->g_dxdx = multiply_add(sum_dx, dx, sums->g_dxdx);
-  sums->g_dxdy = multiply_add(sum_dy, dx, sums->g_dxdy);
+  return sums;
+}
+
+// The strips behind the first, which most splats do not have.
+template <int kChannels, class Real>
+__attribute__((noinline)) void add_further_strips(const Frame<Real>& frame, const Footprint<Real>& footprint,
+                                                  const Planes<Real>& planes, const Real* values,
+                                                  SplatSums<kChannels, Real>* sums) {
+  for (int first = footprint.columns.first + kLanes; first <= footprint.columns.last; first += kLanes)
+    sums->add({differentiate_strip<kChannels>(frame, footprint, first, planes, values), frame.channels},
+              frame.channels);
+}
+
+template <class Real>
+Real* gradient_slot(const Frame<Real>& frame, uint32_t index, TilePlace tile) {
+  return frame.slots + instance_slot(frame, index, tile) * frame.slot_stride;
+}
+
+// The slots of a batch of instances, fetched to be written: they are scattered over memory and straddle cache lines.
+template <class Real>
+void find_slots(const Frame<Real>& frame, const uint32_t* batch, uint32_t count, TilePlace place, Real** slots) {
+  for (uint32_t k = 0; k < count; ++k) {
+    slots[k] = gradient_slot(frame, batch[k], place);
+    __builtin_prefetch(slots[k], 1);
+    __builtin_prefetch(slots[k] + frame.slot_stride - 1, 1);
+  }
 }
 
 template <int kChannels, class Real>
 void backward_tile(const Frame<Real>& frame, int tile, Real* scratch) {
   const TileArea area(frame, tile);
-  const BackwardPlanes<Real> planes = load_tile(frame, area, scratch);
+  Planes<Real> planes(scratch, planes_in(frame));
+  planes.fill_lines(area.rows, [&](int y, Real* line) { load_line(frame, area, y, line); });
   const TilePlace place(frame, tile);
   const uint32_t begin = frame.tile_begin[tile], used = frame.tile_end_used[tile], end = frame.tile_begin[tile + 1];
-  for (uint32_t i = begin; i < used; ++i) {
-    // First the record that tells the slot's place, later the slot: both are scattered over memory.
-    if (i + 2 * kPrefetch < used) __builtin_prefetch(frame.records + frame.instances[i + 2 * kPrefetch]);
-    if (i + kPrefetch < used)
-      __builtin_prefetch(frame.slots + instance_slot(frame, frame.instances[i + kPrefetch], place) * frame.slot_stride,
-                         1);
-    const uint32_t index = frame.instances[i];
-    const Footprint<Real> footprint(frame.records[index], area);
-    const Real* values = splat_values(frame, index);
-    SplatSums<kChannels, Real> sums(frame.channels);
-    for (int first = footprint.columns.first; first <= footprint.columns.last; first += kLanes)
-      differentiate_strip(frame, footprint, first, footprint.rows(first), planes, values, &sums);
-    sums.store(frame, frame.slots + instance_slot(frame, index, place) * frame.slot_stride);
+  // One batch ahead the slots, two ahead the records that tell where these are.
+  const auto batch_count = [used](uint32_t i) { return i < used ? minimum_count(used - i, kBatch) : 0; };
+  Footprint<Real> footprints[kBatch];
+  Real* slots[2][kBatch];
+  find_slots(frame, frame.instances + begin, batch_count(begin), place, slots[0]);
+  for (uint32_t i = begin, turn = 0; i < used; i += kBatch, turn ^= 1) {
+    const uint32_t* batch = frame.instances + i;
+    const uint32_t count = batch_count(i);
+    for (uint32_t k = 0; k < batch_count(i + 2 * kBatch); ++k) prefetch_splat(frame, batch[2 * kBatch + k]);
+    find_slots(frame, batch + kBatch, batch_count(i + kBatch), place, slots[turn ^ 1]);
+    for (uint32_t k = 0; k < count; ++k) footprints[k] = Footprint<Real>(frame.records[batch[k]], area);
+    for (uint32_t k = 0; k < count; ++k) {
+      const Footprint<Real>& footprint = footprints[k];
+      const Real* values = splat_values(frame, batch[k]);
+      const int first = footprint.columns.first;
+      SplatSums<kChannels, Real> sums(differentiate_strip<kChannels>(frame, footprint, first, planes, values),
+                                      frame.channels);
+      if (footprint.columns.last - first >= kLanes) {
+        SplatSums<kChannels, Real> all = sums;  // a copy in memory, so that `sums` may stay in registers
+        add_further_strips<kChannels>(frame, footprint, planes, values, &all);
+        all.store(frame, slots[turn][k]);
+      } else {
+        sums.store(frame, slots[turn][k]);
+      }
+    }
   }
   for (uint32_t i = used; i < end; ++i)
-    std::memset(frame.slots + instance_slot(frame, frame.instances[i], place) * frame.slot_stride, 0,
-                size_t(frame.slot_stride) * sizeof(Real));
+    std::memset(gradient_slot(frame, frame.instances[i], place), 0, size_t(frame.slot_stride) * sizeof(Real));
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ void project_all(Workspace<Real>* w, int threads) {
   if (f.channels > f.first_normal) f.channel_values = w->channel_values.reserve(count * size_t(f.channels));
   f.chunk_pairs = bins.chunk_pairs.reserve(count);
   f.chunk_visible = bins.chunk_visible.reserve(chunks);
+  f.chunk_keys = bins.chunk_keys.reserve(chunks);
   f.chunk_instances = bins.chunk_instances.reserve(chunks);
   const Kernels<Real>& k = kernels<Real>();
   parallel_for(threads, int64_t(chunks), [&](int64_t chunk, int) { k.project(f, chunk); });

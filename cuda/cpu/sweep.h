@@ -9,12 +9,6 @@
 namespace s3d {
 namespace S3D_ISA {
 
-#ifdef __AVX512F__
-constexpr int kWide = 16;
-#else
-constexpr int kWide = 8;
-#endif
-
 template <class Real>
 using V = Simd<Real, kWide>;
 

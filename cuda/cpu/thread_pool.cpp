@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -13,6 +17,21 @@ namespace {
 
 using Body = std::function<void(int64_t, int)>;
 
+// Looks (some 10 to 40 ns each) before a thread goes to sleep. A pass is a row of short jobs, and waking a thread takes
+// as long as some of them; longer spinning would steal the core from others on a busy machine.
+constexpr int kLooks = 1000;
+
+template <class Condition>
+void look_for(Condition condition) {
+  for (int i = 0; i < kLooks && !condition(); ++i) {
+#if defined(__SSE2__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+  }
+}
+
 class ThreadPool {
  public:
   void run(int threads, int64_t count, const Body& body) {
@@ -23,11 +42,13 @@ class ThreadPool {
       body_ = &body;
       count_ = count;
       next_.store(0, std::memory_order_relaxed);
-      helpers_ = running_ = threads - 1 < int(workers_.size()) ? threads - 1 : int(workers_.size());
+      helpers_ = threads - 1 < int(workers_.size()) ? threads - 1 : int(workers_.size());
+      running_ = helpers_;
       ++generation_;
     }
     wake_.notify_all();
     work(0);
+    look_for([this] { return running_ == 0; });
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
     body_ = nullptr;
@@ -39,7 +60,7 @@ class ThreadPool {
     try {
       while (int(workers_.size()) < wanted) {
         const int id = int(workers_.size()) + 1;
-        workers_.emplace_back([this, id, seen = generation_] { serve(id, seen); });
+        workers_.emplace_back([this, id, seen = generation_.load()] { serve(id, seen); });
       }
     } catch (...) {
     }
@@ -47,6 +68,7 @@ class ThreadPool {
 
   void serve(int id, uint64_t seen) {
     for (;;) {
+      look_for([&] { return generation_ != seen; });
       {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [&] { return generation_ != seen; });
@@ -69,8 +91,10 @@ class ThreadPool {
   const Body* body_ = nullptr;
   int64_t count_ = 0;
   std::atomic<int64_t> next_{0};
-  int helpers_ = 0, running_ = 0;
-  uint64_t generation_ = 0;
+  int helpers_ = 0;
+  // Changed under the mutex; atomic for those who only look.
+  std::atomic<int> running_{0};
+  std::atomic<uint64_t> generation_{0};
 };
 
 // The pool is never destroyed (its threads sleep at exit). A forked child has none of the threads and starts its own.

@@ -45,7 +45,8 @@ class Buffer {
 struct Bins {
   Buffer<TileBox> boxes;
   Buffer<KeyIndex> chunk_pairs, pairs, pairs_other;
-  Buffer<uint32_t> chunk_visible, chunk_instances, chunk_slots;
+  Buffer<uint32_t> chunk_visible, chunk_instances, chunk_slots, chunk_first;
+  Buffer<KeyRange> chunk_keys;
   Buffer<uint32_t> histograms;
   Buffer<uint32_t> instances, tile_begin, tile_end_used;
   std::vector<int> tile_order;  // heaviest first
@@ -53,8 +54,9 @@ struct Bins {
 
   size_t bytes() const {
     return boxes.bytes() + chunk_pairs.bytes() + pairs.bytes() + pairs_other.bytes() + chunk_visible.bytes() +
-           chunk_instances.bytes() + chunk_slots.bytes() + histograms.bytes() + instances.bytes() + tile_begin.bytes() +
-           tile_end_used.bytes() + tile_order.capacity() * sizeof(int);
+           chunk_instances.bytes() + chunk_slots.bytes() + chunk_first.bytes() + chunk_keys.bytes() +
+           histograms.bytes() + instances.bytes() + tile_begin.bytes() + tile_end_used.bytes() +
+           tile_order.capacity() * sizeof(int);
   }
 };
 

@@ -31,7 +31,7 @@ S3D_HD auto is_median(T before, T after) {
 // No gradient passes where alpha is held at kMaxAlpha.
 template <class T>
 S3D_HD T blend_backward(T alpha, T weighted_shade, T residual_behind) {
-  const T g = weighted_shade - residual_behind * (alpha / (T(1) - alpha));
+  const T g = weighted_shade - residual_behind * (alpha * reciprocal(T(1) - alpha));
   return select(alpha < T(kMaxAlpha), g, T(0));
 }
 

@@ -17,6 +17,8 @@ S3D_HD float maximum(float a, float b) { return a > b ? a : b; }
 S3D_HD double maximum(double a, double b) { return a > b ? a : b; }
 S3D_HD float square_root(float a) { return sqrtf(a); }
 S3D_HD double square_root(double a) { return sqrt(a); }
+S3D_HD float reciprocal(float a) { return 1.0f / a; }
+S3D_HD double reciprocal(double a) { return 1.0 / a; }
 S3D_HD float base2_log(float a) { return log2f(a); }
 S3D_HD double base2_log(double a) { return log2(a); }
 #if defined(__CUDA_ARCH__)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "sparse3d/scalar.h"
 
@@ -20,6 +21,13 @@ constexpr int kRegisterBytes = 64;
 constexpr int kRegisterBytes = 32;
 #else
 constexpr int kRegisterBytes = 16;
+#endif
+
+// Lanes of work that goes element by element: a register of float32, or two where they are short.
+#if defined(__AVX512F__)
+constexpr int kWide = 16;
+#else
+constexpr int kWide = 8;
 #endif
 
 template <class T>
@@ -91,6 +99,18 @@ S3D_HD __m512 part_minimum(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
 S3D_HD __m512 part_maximum(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
 #endif
 
+// 1 / a, of normal numbers. Dividing sixteen lanes takes as long as ten multiplications.
+template <class P>
+S3D_HD P part_reciprocal(P a) {
+  return 1 / a;
+}
+#if defined(__AVX512F__)
+S3D_HD __m512 part_reciprocal(__m512 a) {
+  const __m512 r = _mm512_rcp14_ps(a);
+  return r * (2.0f - a * r);  // Newton's step: 14 bits become 28
+}
+#endif
+
 }  // namespace detail
 
 template <class T, int W>
@@ -113,10 +133,29 @@ struct Simd {
   S3D_HD void store(T* p) const {
     for (int i = 0; i < kParts; ++i) *reinterpret_cast<Unaligned*>(p + i * kNative) = part[i];
   }
+  // Values `stride` apart.
+  static S3D_HD Simd load_strided(const T* p, int stride) {
+    Simd r;
+    for (int i = 0; i < kParts; ++i)
+      r.part[i] = collect(p + i * kNative * stride, stride, std::make_integer_sequence<int, kNative>());
+    return r;
+  }
+  // For what is used more than once: GCC would read it from memory each time.
+  static S3D_HD Simd load_once(const T* p) {
+    Simd r = load(p);
+#if defined(__SSE2__)
+    for (int i = 0; i < kParts; ++i) __asm__("" : "+v"(r.part[i]));
+#endif
+    return r;
+  }
   static S3D_HD Simd iota() {
     Simd r{T(0)};
     for (int i = 0; i < W; ++i) r.set(i, T(i));
     return r;
+  }
+  template <int... kLane>
+  static S3D_HD Part collect(const T* p, int stride, std::integer_sequence<int, kLane...>) {
+    return Part{p[kLane * stride]...};
   }
   S3D_HD T operator[](int lane) const { return part[lane / kNative][lane % kNative]; }
   S3D_HD void set(int lane, T value) { part[lane / kNative][lane % kNative] = value; }
@@ -158,6 +197,10 @@ struct Simd {
   }
   friend S3D_HD Simd maximum(Simd a, Simd b) {
     for (int i = 0; i < kParts; ++i) a.part[i] = detail::part_maximum(a.part[i], b.part[i]);
+    return a;
+  }
+  friend S3D_HD Simd reciprocal(Simd a) {
+    for (int i = 0; i < kParts; ++i) a.part[i] = detail::part_reciprocal(a.part[i]);
     return a;
   }
   friend S3D_HD Simd square_root(Simd a) {
@@ -222,6 +265,24 @@ S3D_HD Simd<double, W> base2_exp(Simd<double, W> x) {
   return r;
 }
 
+// Adds the halves until kTo lanes are left.
+template <int kTo, class T, int W>
+S3D_HD Simd<T, kTo> fold(Simd<T, W> a) {
+  if constexpr (kTo == W) {
+    return a;
+  } else {
+    Simd<T, W / 2> half;
+#if defined(__AVX512F__)
+    if constexpr (W == 16 && sizeof(T) == sizeof(float)) {
+      half.part[0] = _mm512_castps512_ps256(a.part[0]) + _mm512_extractf32x8_ps(a.part[0], 1);
+      return fold<kTo>(half);
+    }
+#endif
+    for (int i = 0; i < W / 2; ++i) half.set(i, a[i] + a[i + W / 2]);
+    return fold<kTo>(half);
+  }
+}
+
 template <class T, int W>
 S3D_HD T horizontal_sum(Simd<T, W> a) {
   auto sum = a.part[0];
@@ -238,6 +299,31 @@ S3D_HD T horizontal_sum(Simd<T, W> a) {
     return s;
   }
 }
+
+#if defined(__AVX512F__)
+// Sums eight vectors of sixteen lanes each; lane i of the result is the sum of a[i].
+S3D_HD Simd<float, 8> horizontal_sums(const Simd<float, 16> (&a)[8]) {
+  // Each level joins two vectors and halves the lanes that a sum is spread over; the last one puts the sums in order.
+  const auto join_halves = [](__m512 x, __m512 y) {
+    return _mm512_shuffle_f32x4(x, y, 0x44) + _mm512_shuffle_f32x4(x, y, 0xee);
+  };
+  const auto join_quarters = [](__m512 x, __m512 y) {
+    return _mm512_shuffle_f32x4(x, y, 0x88) + _mm512_shuffle_f32x4(x, y, 0xdd);
+  };
+  const auto join_pairs = [](__m512 x, __m512 y) {
+    return _mm512_shuffle_ps(x, y, 0x44) + _mm512_shuffle_ps(x, y, 0xee);
+  };
+  __m512 b[4], c[2];
+  for (int i = 0; i < 4; ++i) b[i] = join_halves(a[i].part[0], a[i + 4].part[0]);  // i, i, i + 4, i + 4
+  for (int i = 0; i < 2; ++i) c[i] = join_quarters(b[i], b[i + 2]);                // i, i + 4, i + 2, i + 6
+  const __m512 d = join_pairs(c[0], c[1]);          // in each four lanes two of c[0] and two of c[1]
+  const __m512 e = d + _mm512_permute_ps(d, 0xb1);  // 0 0 1 1, 4 4 5 5, 2 2 3 3, 6 6 7 7
+  Simd<float, 8> r;
+  r.part[0] = _mm512_castps512_ps256(
+      _mm512_permutexvar_ps(_mm512_setr_epi32(0, 2, 8, 10, 4, 6, 12, 14, 0, 0, 0, 0, 0, 0, 0, 0), e));
+  return r;
+}
+#endif
 
 // Sums eight vectors of eight lanes each; lane i of the result is the sum of a[i].
 template <class T>
