@@ -1,6 +1,7 @@
-"""One camera's motion and its gradient in closed form: autograd over the dozens of small tensors of `se3.se3_exp` takes
+"""The cameras' motion and its gradient in closed form: autograd over the dozens of small tensors of `se3.se3_exp` takes
 longer than the optimiser's step over all Gaussians (compared in `tests/optim/test_camera_motion.py`)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,37 +13,79 @@ SERIES_END = 1e-18
 """A term of a power series that is smaller than this share of the sum changes no digit of it."""
 
 
-def move_camera(
-    tangent: Float[Tensor, "6"], log_focal: Float[Tensor, ""], start: Float[Tensor, "4 4"], K: Float[Tensor, "3 3"]
-) -> tuple[Float[Tensor, "4 4"], Float[Tensor, "3 3"]]:
-    """`exp(tangent) @ start` and K with both focal lengths times `exp(log_focal)`.
+@dataclass(frozen=True)
+class MotionFrame:
+    """What cameras move from and by how much their parameters move them; float64.
 
-    Gradients flow to the tangent (translation, then rotation vector in radians) and the logarithm of the focal length.
+    Attributes:
+        cam_from_world: where each view starts.
+        K: its intrinsics there.
+        translation_unit: scene units of a translation of 1; 0 where the pose is fixed.
+        rotation_unit: 1, or 0 where the pose is fixed.
+        focal_unit: 1, or 0 where the focal length is fixed; one a group.
+        group_of_view: which logarithmic focal length is a view's.
     """
-    return _MoveCamera.apply(tangent, log_focal, start, K)
+
+    cam_from_world: np.ndarray
+    K: np.ndarray
+    translation_unit: np.ndarray
+    rotation_unit: np.ndarray
+    focal_unit: np.ndarray
+    group_of_view: tuple[int, ...]
 
 
-class _MoveCamera(torch.autograd.Function):
+def move_cameras(
+    translation: Float[Tensor, "all_views 3"],
+    rotation: Float[Tensor, "all_views 3"],
+    log_focal: Float[Tensor, " group"],
+    frame: MotionFrame,
+    views: tuple[int, ...],
+) -> tuple[Float[Tensor, "view 4 4"], Float[Tensor, "view 3 3"]]:
+    """`exp(translation, rotation) @ start` and K with both focal lengths times `exp(log_focal)`, of some views.
+
+    Gradients flow to the first three: translations in units of the frame, rotation vectors in radians.
+    """
+    return _MoveCameras.apply(translation, rotation, log_focal, frame, views)
+
+
+class _MoveCameras(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, tangent: Tensor, log_focal: Tensor, start: Tensor, K: Tensor) -> Any:
-        xi = tangent.detach().numpy()
-        moved = _exponential(_se3_hat(xi)) @ start.numpy()
-        scaled = K.numpy().copy()
-        scaled[[0, 1], [0, 1]] *= np.exp(float(log_focal.detach()))
-        ctx.xi, ctx.moved, ctx.focal = xi.copy(), moved, scaled[[0, 1], [0, 1]]
-        return torch.from_numpy(moved), torch.from_numpy(scaled)
+    def forward(
+        ctx: Any, translation: Tensor, rotation: Tensor, log_focal: Tensor, frame: MotionFrame, views: tuple[int, ...]
+    ) -> Any:
+        at = list(views)
+        t = translation.detach().numpy()[at] * frame.translation_unit[at, None]
+        xi = np.concatenate([t, rotation.detach().numpy()[at] * frame.rotation_unit[at, None]], 1)
+        moved = np.stack([_exponential(_se3_hat(x)) @ frame.cam_from_world[v] for x, v in zip(xi, views, strict=True)])
+        groups = [frame.group_of_view[v] for v in views]
+        K = frame.K[at]
+        K[:, [0, 1], [0, 1]] *= np.exp(log_focal.detach().numpy()[groups] * frame.focal_unit[groups])[:, None]
+        ctx.frame, ctx.views, ctx.groups, ctx.xi, ctx.moved, ctx.K = frame, at, groups, xi, moved, K
+        ctx.shapes = translation.shape, log_focal.shape
+        return torch.from_numpy(moved), torch.from_numpy(K)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g_moved: Tensor, g_scaled: Tensor) -> Any:
         # d(exp(xi) start) = hat(J dxi) exp(xi) start with the left Jacobian J (Barfoot 2017, eq. 7.80): first the gradient to
         # a motion of the moved camera, then J transposed.
-        g, moved = g_moved.numpy()[:3], ctx.moved[:3]
-        turning = np.cross(moved.T, g.T).sum(0)
-        here = np.concatenate([g[:, 3], turning])
-        g_tangent = _left_jacobian(ctx.xi).T @ here
-        g_focal = g_scaled.numpy()[[0, 1], [0, 1]] @ ctx.focal
-        return torch.from_numpy(g_tangent), torch.as_tensor(g_focal), None, None
+        (of_poses, of_focals), frame = ctx.shapes, ctx.frame
+        g_translation, g_rotation, g_focal = np.zeros(of_poses), np.zeros(of_poses), np.zeros(of_focals)
+        g_poses, g_K = g_moved.numpy(), g_scaled.numpy()
+        for i, (view, group) in enumerate(zip(ctx.views, ctx.groups, strict=True)):
+            g, moved = g_poses[i, :3], ctx.moved[i, :3]
+            turning = _cross(moved, g).sum(1)
+            tangent = _left_jacobian(ctx.xi[i]).T @ np.concatenate([g[:, 3], turning])
+            g_translation[view] += tangent[:3] * frame.translation_unit[view]
+            g_rotation[view] += tangent[3:] * frame.rotation_unit[view]
+            focal = g_K[i, 0, 0] * ctx.K[i, 0, 0] + g_K[i, 1, 1] * ctx.K[i, 1, 1]
+            g_focal[group] += focal * frame.focal_unit[group]
+        return *(torch.from_numpy(g) for g in (g_translation, g_rotation, g_focal)), None, None
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Column by column, of (3, n); `numpy.cross` takes longer over its arguments than over the product."""
+    return a[[1, 2, 0]] * b[[2, 0, 1]] - a[[2, 0, 1]] * b[[1, 2, 0]]
 
 
 def _hat(v: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras
-from sparse3d.optim.camera_motion import move_camera
+from sparse3d.optim.camera_motion import MotionFrame, move_cameras
 
 
 class CameraParameters(nn.Module):
@@ -42,6 +42,16 @@ class CameraParameters(nn.Module):
         self.translation = nn.Parameter(torch.zeros(len(cameras), 3, dtype=torch.float64))
         self.rotation = nn.Parameter(torch.zeros(len(cameras), 3, dtype=torch.float64))
         self.log_focal = nn.Parameter(torch.zeros(len(groups), dtype=torch.float64))
+        unit = self.free_pose.numpy()
+        self._frame = MotionFrame(
+            self.start.cam_from_world.numpy(),
+            self.start.K.numpy(),
+            unit * scene_depth,
+            unit,
+            self.free_focal.numpy(),
+            tuple(self.group_of_view),
+        )
+        self._selected: dict[tuple[int, ...], Cameras] = {}
 
     def increments(self) -> Float[Tensor, "view 4 4"]:
         """SE(3) increments in the camera frame, the identity for what is fixed."""
@@ -54,16 +64,12 @@ class CameraParameters(nn.Module):
 
     def forward(self, views: list[int]) -> Cameras:
         """The current cameras of some views, in float32, differentiable."""
-        moved = [self._moved(view) for view in views]
-        cam_from_world, K = (torch.stack(parts).float() for parts in zip(*moved, strict=True))
-        start = self.start.select(views)
-        return start.replace(cam_from_world=cam_from_world, K=K, distortion=start.distortion.float())
-
-    def _moved(self, view: int) -> tuple[Float[Tensor, "4 4"], Float[Tensor, "3 3"]]:
-        group, free = self.group_of_view[view], self.free_pose[view]
-        tangent = torch.cat([self.translation[view] * (free * self.scene_depth), self.rotation[view] * free])
-        log_focal = self.log_focal[group] * self.free_focal[group]
-        return move_camera(tangent, log_focal, self.start.cam_from_world[view], self.start.K[view])
+        chosen = tuple(views)
+        if chosen not in self._selected:
+            start = self.start.select(chosen)
+            self._selected[chosen] = start.replace(distortion=start.distortion.float())
+        moved, K = move_cameras(self.translation, self.rotation, self.log_focal, self._frame, chosen)
+        return self._selected[chosen].replace(cam_from_world=moved.float(), K=K.float())
 
     @torch.no_grad()
     def apply_to(self, cameras: Cameras) -> Cameras:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
+from sparse3d.optim.camera_adam import CameraAdam, Rate
 from sparse3d.optim.cameras import CameraParameters
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.losses import depth_loss
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 SMOOTHING = 0.9
 """Share of the past in the running loss and PSNR that are shown: one photo's figure jumps."""
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """Of the arrays that a stopped run leaves; raised when they change their meaning."""
 
 
@@ -115,12 +115,15 @@ class _State:
             refine_poses=config.refine_poses,
             refine_focal=config.refine_focal,
         )
-        camera_groups = [
-            {"params": [self.cameras.rotation], "lr": config.rotation_lr_rad, "decay": config.camera_lr_final},
-            {"params": [self.cameras.translation], "lr": config.translation_lr, "decay": config.camera_lr_final},
-            {"params": [self.cameras.log_focal], "lr": config.focal_lr, "decay": config.camera_lr_final},
-        ]
-        self.camera_adam = _adam(camera_groups)
+        rates = {
+            "rotation": config.rotation_lr_rad,
+            "translation": config.translation_lr,
+            "log_focal": config.focal_lr,
+        }
+        self.camera_adam = CameraAdam(
+            {name: getattr(self.cameras, name) for name in rates},
+            {name: Rate(rate, config.camera_lr_final) for name, rate in rates.items()},
+        )
         self.confidences = [d.confidence * mask for d, mask in zip(prior.depths, prior.masks, strict=True)]
         self.history: list[dict[str, float]] = []
         self.loss = self.mse = math.nan
@@ -141,12 +144,11 @@ class _State:
                 output.depth[0], output.alpha[0], depth.depth, self.confidences[view], threads=render.threads
             )
         self.splats.forget_gradients()
-        self.camera_adam.zero_grad(set_to_none=True)
+        self.camera_adam.forget_gradients()
         loss.backward()
         self.splats.step(done, render.threads or torch.get_num_threads())
         if iteration >= self.config.camera_start:
-            _set_rates(self.camera_adam, done)
-            self.camera_adam.step()
+            self.camera_adam.step(done)
         self._observe(float(loss.detach()), float(photometric.mse))
 
     def _observe(self, loss: float, mse: float) -> None:
@@ -164,8 +166,7 @@ class _State:
         """Everything that `restore` needs, as plain arrays."""
         arrays = {f"splats.{k}": v for k, v in self.splats.arrays().items()}
         arrays |= {f"cameras.{k}": v.detach().numpy() for k, v in self.cameras.named_parameters()}
-        for index, moments in self.camera_adam.state_dict()["state"].items():
-            arrays |= {f"camera_adam.{index}.{k}": np.asarray(v) for k, v in moments.items()}
+        arrays |= {f"camera_adam.{k}": v for k, v in self.camera_adam.arrays().items()}
         columns = ("iteration", "loss", "psnr", "seconds")
         arrays["history"] = np.array([[row[c] for c in columns] for row in self.history]).reshape(-1, len(columns))
         arrays["format"] = np.array(STATE_FORMAT)
@@ -180,10 +181,10 @@ class _State:
         if int(arrays.get("format", 0)) != STATE_FORMAT:
             logger.warning("the state of the run that was stopped is of another version: optimising from the start")
             return 0
-        self.splats.restore({k.removeprefix("splats."): v for k, v in arrays.items() if k.startswith("splats.")})
+        self.splats.restore(_under("splats.", arrays))
         for name, value in self.cameras.named_parameters():
             value.data.copy_(torch.from_numpy(arrays[f"cameras.{name}"]))
-        _restore_adam(self.camera_adam, "camera_adam", arrays)
+        self.camera_adam.restore(_under("camera_adam.", arrays))
         columns = ("iteration", "loss", "psnr", "seconds")
         self.history = [dict(zip(columns, map(float, row), strict=True)) for row in arrays["history"]]
         iteration, self.loss, self.mse = (float(x) for x in arrays["progress"])
@@ -208,25 +209,9 @@ class _State:
         )
 
 
-def _adam(groups: list[dict]) -> torch.optim.Adam:
-    return torch.optim.Adam([group | {"first_lr": group["lr"]} for group in groups], eps=1e-15, fused=True)
-
-
-def _set_rates(adam: torch.optim.Adam, done: float) -> None:
-    """Exponential decay from each group's first rate to its last."""
-    for group in adam.param_groups:
-        group["lr"] = group["first_lr"] * group["decay"] ** done
-
-
-def _restore_adam(adam: torch.optim.Adam, name: str, arrays: dict[str, np.ndarray]) -> None:
-    state = adam.state_dict()
-    entries: dict[int, dict[str, Tensor]] = {}
-    for key, value in arrays.items():
-        if key.startswith(f"{name}."):
-            _, index, moment = key.split(".")
-            entries.setdefault(int(index), {})[moment] = torch.from_numpy(np.array(value))
-    state["state"] = entries
-    adam.load_state_dict(state)
+def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin so, without the prefix."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
 def _view_orders(views: int, passes: int, seed: int) -> list[int]:
