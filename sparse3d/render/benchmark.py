@@ -114,6 +114,7 @@ class RasteriserPass:
     def forward(self) -> None:
         for leaf in self.leaves():
             leaf.grad = None
+        self.images = []  # as in a training loop, the pass before gives its context back
         out = rasterise(self.gaussians, self.cameras, options=self.options)
         drawn = (out.rgb, out.alpha, out.depth if self.options.depth else None, out.median_depth, out.normals)
         self.images = [image for image in drawn if image is not None]
