@@ -192,9 +192,13 @@ void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums<Real>* c
     if (i < lanes.active) sum_slots(frame, uint64_t(lanes.first + i), tiles, slots + i * stride);
   }
   const LaneRange local{0, lanes.active};
-  Vec sums[kMoments + 3 + 1 + 3];
+  Vec sums[16];  // moments, colour, depth and normal, and what stands behind them in the last four
   const int own = kMoments + frame.first_feature;
-  for (int k = 0; k < own; ++k) sums[k] = gather(slots, stride, k, local);
+  for (int k = 0; k < own; k += 4) {
+    Vec four[4];
+    gather_fours(slots + k, stride, four);
+    for (int i = 0; i < 4; ++i) sums[k + i] = four[i];
+  }
   const Vec zero(Real(0));
   Vec upstream(Real(0));
   for (int k = 0; k < own; ++k) upstream = upstream + sums[k];

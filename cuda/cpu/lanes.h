@@ -29,6 +29,26 @@ S3D_HD Simd<Real, kWide> gather(const Real* base, int stride, int component, Lan
   return r;
 }
 
+// Four neighbouring components of kWide consecutive elements.
+template <class Real>
+S3D_HD void gather_fours(const Real* base, int stride, Simd<Real, kWide> (&v)[4]) {
+  for (int q = 0; q < 4; ++q) v[q] = Simd<Real, kWide>::load_fours(base + q * stride, 4 * stride);
+  transpose_fours(v);
+}
+
+// Four components of every lane, to be copied to where they belong one lane after the other.
+template <class Real>
+struct LaneFours {
+  alignas(64) Real v[4][kWide];
+
+  S3D_HD LaneFours(Simd<Real, kWide> a, Simd<Real, kWide> b, Simd<Real, kWide> c, Simd<Real, kWide> d) {
+    Simd<Real, kWide> all[4] = {a, b, c, d};
+    transpose_fours(all);
+    for (int q = 0; q < 4; ++q) all[q].store(v[q]);
+  }
+  S3D_HD void copy(int lane, Real* to) const { Simd<Real, 4>::load(v[lane % 4] + lane / 4 * 4).store(to); }
+};
+
 template <class Real>
 S3D_HD void scatter(Real* base, int stride, int component, LaneRange lanes, Simd<Real, kWide> v, bool accumulate) {
   Real* p = base + lanes.first * stride + component;

@@ -82,8 +82,8 @@ void store_channels(const Frame<Real>& frame, LaneRange lanes, const Projection<
                 frame.values + (lanes.first + i) * frame.features, size_t(frame.features) * sizeof(Real));
 }
 
-constexpr int kRecordReals = 13;
-static_assert(offsetof(Record<float>, tile_x0) == kRecordReals * sizeof(float), "the record begins with its numbers");
+// Three fours of numbers begin a record, and one more follows.
+static_assert(offsetof(Record<float>, top_dx) == 12 * sizeof(float), "the record begins with its numbers");
 
 template <class Real>
 struct LaneValues {
@@ -134,33 +134,23 @@ void project_lanes(const Frame<Real>& frame, LaneRange lanes, ChunkCursor<Real>*
   const Vec own[4] = {maximum(channels[0], zero), maximum(channels[1], zero), maximum(channels[2], zero),
                       p.point_cam.z};
   if (frame.channel_values) store_channels(frame, lanes, p, mean, scale, own);
-  const LaneValues<Real> rows[] = {x,
-                                   y,
-                                   scale_conic * conic_a,
-                                   two * scale_conic * conic_b,
-                                   scale_conic * conic_c,
-                                   log2_opacity,
-                                   own[0],
-                                   own[1],
-                                   own[2],
-                                   own[3],
-                                   extent_x,
-                                   extent_y,
-                                   extent_y * p.cov_xy / p.cov_yy};
+  const LaneFours<Real> fours[] = {{x, y, scale_conic * conic_a, two * scale_conic * conic_b},
+                                   {scale_conic * conic_c, log2_opacity, own[0], own[1]},
+                                   {own[2], own[3], extent_x, extent_y}};
+  const LaneValues<Real> top_dx(extent_y * p.cov_xy / p.cov_yy), depths(own[3]);
   const LaneValues<Real> left(range_x.first_pixel), right(range_x.last_pixel), top(range_y.first_pixel),
       bottom(range_y.last_pixel), radius(maximum(extent_x, extent_y));
   for (int i = 0; i < lanes.active; ++i) {
     const int64_t index = lanes.first + i;
     Record<Real>& r = frame.records[index];
-    // The record's numbers stand in the order of `rows`; written one by one, they need no detour over the stack.
-    Real* numbers = &r.x;
-    for (int k = 0; k < kRecordReals; ++k) numbers[k] = rows[k].v[i];
+    for (int k = 0; k < 3; ++k) fours[k].copy(i, &r.x + 4 * k);
+    r.top_dx = top_dx.v[i];
     const bool seen = drawn[i];
     TileBox box{0, 0, 0, 0};
     if (seen) {
       box = {uint16_t(unsigned(int(left.v[i])) / kTile), uint16_t(unsigned(int(top.v[i])) / kTile),
              uint16_t(unsigned(int(right.v[i])) / kTile + 1), uint16_t(unsigned(int(bottom.v[i])) / kTile + 1)};
-      const float depth = float(rows[9].v[i]);  // positive floats order like their bits
+      const float depth = float(depths.v[i]);  // positive floats order like their bits
       uint32_t key;
       std::memcpy(&key, &depth, sizeof key);
       cursor->pairs[cursor->visible++] = KeyIndex{key, uint32_t(index)};

@@ -140,6 +140,31 @@ struct Simd {
       r.part[i] = collect(p + i * kNative * stride, stride, std::make_integer_sequence<int, kNative>());
     return r;
   }
+  // Four neighbouring values from each of W / 4 places, `stride` apart.
+  static S3D_HD Simd load_fours(const T* p, int stride) {
+    Simd r;
+    constexpr int kFours = kNative / 4;
+    for (int i = 0; i < kParts; ++i) {
+      if constexpr (kFours >= 1) {
+        typename LaneVector<T, 4>::type four[kFours];
+        for (int k = 0; k < kFours; ++k)
+          four[k] = *reinterpret_cast<const typename LaneVector<T, 4>::unaligned*>(p + (i * kFours + k) * stride);
+        if constexpr (kFours == 1) r.part[i] = four[0];
+        if constexpr (kFours == 2) r.part[i] = __builtin_shufflevector(four[0], four[1], 0, 1, 2, 3, 4, 5, 6, 7);
+        if constexpr (kFours == 4) {
+          const auto low = __builtin_shufflevector(four[0], four[1], 0, 1, 2, 3, 4, 5, 6, 7);
+          const auto high = __builtin_shufflevector(four[2], four[3], 0, 1, 2, 3, 4, 5, 6, 7);
+          r.part[i] = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        }
+      } else {
+        for (int k = 0; k < kNative; ++k) {
+          const int lane = i * kNative + k;
+          r.set(lane, p[lane / 4 * stride + lane % 4]);
+        }
+      }
+    }
+    return r;
+  }
   // For what is used more than once: GCC would read it from memory each time.
   static S3D_HD Simd load_once(const T* p) {
     Simd r = load(p);
@@ -209,6 +234,68 @@ struct Simd {
     return a;
   }
 };
+
+namespace detail {
+
+// Within each group of four lanes: (a0, b0, a1, b1) to a, (a2, b2, a3, b3) to b.
+template <class P>
+S3D_HD void interleave_pairs(P* a, P* b) {
+  constexpr int kCount = int(sizeof(P) / sizeof((*a)[0]));
+  P low = *a, high = *a;
+  for (int i = 0; i < kCount; i += 4)
+    for (int k = 0; k < 2; ++k) {
+      low[i + 2 * k] = (*a)[i + k];
+      low[i + 2 * k + 1] = (*b)[i + k];
+      high[i + 2 * k] = (*a)[i + 2 + k];
+      high[i + 2 * k + 1] = (*b)[i + 2 + k];
+    }
+  *a = low;
+  *b = high;
+}
+#if defined(__SSE2__)
+S3D_HD void interleave_pairs(__m128* a, __m128* b) {
+  const __m128 low = _mm_unpacklo_ps(*a, *b);
+  *b = _mm_unpackhi_ps(*a, *b);
+  *a = low;
+}
+#endif
+#if defined(__AVX__)
+S3D_HD void interleave_pairs(__m256* a, __m256* b) {
+  const __m256 low = _mm256_unpacklo_ps(*a, *b);
+  *b = _mm256_unpackhi_ps(*a, *b);
+  *a = low;
+}
+#endif
+#if defined(__AVX512F__)
+S3D_HD void interleave_pairs(__m512* a, __m512* b) {
+  const __m512 low = _mm512_unpacklo_ps(*a, *b);
+  *b = _mm512_unpackhi_ps(*a, *b);
+  *a = low;
+}
+#endif
+
+}  // namespace detail
+
+// Transposes the 4x4 matrices that stand in each group of four lanes of four vectors.
+template <class T, int W>
+S3D_HD void transpose_fours(Simd<T, W> (&v)[4]) {
+  if constexpr (Simd<T, W>::kNative < 4) {  // float64 in short registers
+    for (int lane = 0; lane < W; lane += 4)
+      for (int i = 0; i < 4; ++i)
+        for (int k = 0; k < i; ++k) {
+          const T other = v[k][lane + i];
+          v[k].set(lane + i, v[i][lane + k]);
+          v[i].set(lane + k, other);
+        }
+    return;
+  }
+  for (int i = 0; i < Simd<T, W>::kParts; ++i) {
+    detail::interleave_pairs(&v[0].part[i], &v[2].part[i]);
+    detail::interleave_pairs(&v[1].part[i], &v[3].part[i]);
+    detail::interleave_pairs(&v[0].part[i], &v[1].part[i]);
+    detail::interleave_pairs(&v[2].part[i], &v[3].part[i]);
+  }
+}
 
 // 2^x by a minimax polynomial of degree 5 on [-1/2, 1/2] (relative error 7.5e-8; degree 4 would cost ten times the
 // gradient's error). Valid for -126 < x < 127; the callers mask what lies outside.
