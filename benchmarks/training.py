@@ -9,9 +9,12 @@ over passes (one iteration a view) and writes them, with the machine and the com
 import argparse
 import dataclasses
 import json
+import os
 import resource
 import time
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the package sets it: torch's threads must not spin beside ours
 
 import numpy as np
 import torch
