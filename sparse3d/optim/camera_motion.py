@@ -56,7 +56,7 @@ class _MoveCameras(torch.autograd.Function):
         at = list(views)
         t = translation.detach().numpy()[at] * frame.translation_unit[at, None]
         xi = np.concatenate([t, rotation.detach().numpy()[at] * frame.rotation_unit[at, None]], 1)
-        moved = np.stack([_exponential(_se3_hat(x)) @ frame.cam_from_world[v] for x, v in zip(xi, views, strict=True)])
+        moved = np.stack([_series(_se3_hat(x), frame.cam_from_world[v]) for x, v in zip(xi, views, strict=True)])
         groups = [frame.group_of_view[v] for v in views]
         K = frame.K[at]
         K[:, [0, 1], [0, 1]] *= np.exp(log_focal.detach().numpy()[groups] * frame.focal_unit[groups])[:, None]
@@ -74,18 +74,14 @@ class _MoveCameras(torch.autograd.Function):
         g_poses, g_K = g_moved.numpy(), g_scaled.numpy()
         for i, (view, group) in enumerate(zip(ctx.views, ctx.groups, strict=True)):
             g, moved = g_poses[i, :3], ctx.moved[i, :3]
-            turning = _cross(moved, g).sum(1)
-            tangent = _left_jacobian(ctx.xi[i]).T @ np.concatenate([g[:, 3], turning])
+            products = (g @ moved.T).tolist()  # their skew part is the sum of the columns' cross products
+            turning = [products[a][b] - products[b][a] for a, b in ((2, 1), (0, 2), (1, 0))]
+            tangent = _series(_adjoint(ctx.xi[i]).T, np.array([*g[:, 3], *turning]), first=2)
             g_translation[view] += tangent[:3] * frame.translation_unit[view]
             g_rotation[view] += tangent[3:] * frame.rotation_unit[view]
             focal = g_K[i, 0, 0] * ctx.K[i, 0, 0] + g_K[i, 1, 1] * ctx.K[i, 1, 1]
             g_focal[group] += focal * frame.focal_unit[group]
         return *(torch.from_numpy(g) for g in (g_translation, g_rotation, g_focal)), None, None
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Column by column, of (3, n); `numpy.cross` takes longer over its arguments than over the product."""
-    return a[[1, 2, 0]] * b[[2, 0, 1]] - a[[2, 0, 1]] * b[[1, 2, 0]]
 
 
 def _hat(v: np.ndarray) -> np.ndarray:
@@ -100,20 +96,19 @@ def _se3_hat(xi: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _left_jacobian(xi: np.ndarray) -> np.ndarray:
-    """Sum of ad(xi)^n / (n + 1)! (same source, eq. 7.76)."""
+def _adjoint(xi: np.ndarray) -> np.ndarray:
+    """ad(xi); the left Jacobian is the sum of ad(xi)^n / (n + 1)! (same source, eq. 7.76)."""
     adjoint = np.zeros((6, 6))
     adjoint[:3, :3] = adjoint[3:, 3:] = _hat(xi[3:])
     adjoint[:3, 3:] = _hat(xi[:3])
-    return _exponential(adjoint, first=2)
+    return adjoint
 
 
-def _exponential(matrix: np.ndarray, first: int = 1) -> np.ndarray:
-    """Sum of matrix^n / (first (first + 1) ... (first + n - 1)): the exponential where `first` is 1."""
-    term = np.eye(len(matrix))
-    total, n = term.copy(), first
-    while np.abs(term).max() > SERIES_END * np.abs(total).max():
-        term = term @ matrix / n
+def _series(matrix: np.ndarray, start: np.ndarray, first: int = 1) -> np.ndarray:
+    """Sum of matrix^n start / (first (first + 1) ... (first + n - 1)): where `first` is 1 the exponential times `start`."""
+    term, total, n = start, start.copy(), first
+    while np.vdot(term, term) > SERIES_END**2 * np.vdot(total, total):
+        term = matrix @ term / n
         total += term
         n += 1
     return total
