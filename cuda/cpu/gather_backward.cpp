@@ -187,9 +187,9 @@ void gather_lanes(const Frame<Real>& frame, LaneRange lanes, CameraSums<Real>* c
   Mask<Real, kWide> drawn;
   for (int i = 0; i < kWide; ++i) {
     const TileBox box = frame.boxes[lanes.element(i)];
-    drawn.set(i, i < lanes.active && box.x1 > box.x0);
-    const int tiles = (box.x1 - box.x0) * (box.y1 - box.y0);
-    if (i < lanes.active) sum_slots(frame, uint64_t(lanes.first + i), tiles, slots + i * stride);
+    const int tiles = i < lanes.active ? (box.x1 - box.x0) * (box.y1 - box.y0) : 0;
+    drawn.set(i, tiles > 0);
+    sum_slots(frame, uint64_t(lanes.element(i)), tiles, slots + i * stride);
   }
   const LaneRange local{0, lanes.active};
   Vec sums[16];  // moments, colour, depth and normal, and what stands behind them in the last four

@@ -20,12 +20,10 @@ struct LaneRange {
 
 template <class Real>
 S3D_HD Simd<Real, kWide> gather(const Real* base, int stride, int component, LaneRange lanes) {
-  Simd<Real, kWide> r{Real(0)};
-  if (__builtin_expect(lanes.active == kWide, 1)) {
+  if (__builtin_expect(lanes.active == kWide, 1))
     return Simd<Real, kWide>::load_strided(base + lanes.first * stride + component, stride);
-  } else {
-    for (int i = 0; i < kWide; ++i) r.set(i, base[lanes.element(i) * stride + component]);
-  }
+  Simd<Real, kWide> r{Real(0)};
+  for (int i = 0; i < kWide; ++i) r.set(i, base[lanes.element(i) * stride + component]);
   return r;
 }
 

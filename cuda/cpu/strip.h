@@ -39,30 +39,29 @@ class Planes {
   // fill(y, line) writes the lines of the tile's first rows; what it does not write is zero.
   template <class Fill>
   void fill_lines(int rows, Fill fill) {
+    const int width = group_stride / kRowGroup;  // of a line, all planes
     for (int group = 0; group < kRowGroups; ++group) {
       Real* target = base + group * group_stride;
-      Real* line = kRowGroup == 1 ? target : lines_;
-      std::memset(line, 0, size_t(group_stride) * sizeof(Real));
-      for (int r = 0; r < kRowGroup && group * kRowGroup + r < rows; ++r)
-        fill(group * kRowGroup + r, line + r * (group_stride / kRowGroup));
+      Real* lines = kRowGroup == 1 ? target : lines_;
+      std::memset(lines, 0, size_t(group_stride) * sizeof(Real));
+      for_lines(group, rows, lines, fill);
       if constexpr (kRowGroup > 1)
 #pragma GCC ivdep
-        for (int i = 0; i < group_stride / kRowGroup; ++i)
-          for (int r = 0; r < kRowGroup; ++r) target[i * kRowGroup + r] = lines_[r * (group_stride / kRowGroup) + i];
+        for (int i = 0; i < width; ++i)
+          for (int r = 0; r < kRowGroup; ++r) target[i * kRowGroup + r] = lines_[r * width + i];
     }
   }
   // read(y, line) may write to the line.
   template <class Read>
   void read_lines(int rows, Read read) const {
+    const int width = group_stride / kRowGroup;
     for (int group = 0; group * kRowGroup < rows; ++group) {
       Real* source = base + group * group_stride;
-      Real* line = kRowGroup == 1 ? source : lines_;
       if constexpr (kRowGroup > 1)
 #pragma GCC ivdep
-        for (int i = 0; i < group_stride / kRowGroup; ++i)
-          for (int r = 0; r < kRowGroup; ++r) lines_[r * (group_stride / kRowGroup) + i] = source[i * kRowGroup + r];
-      for (int r = 0; r < kRowGroup && group * kRowGroup + r < rows; ++r)
-        read(group * kRowGroup + r, line + r * (group_stride / kRowGroup));
+        for (int i = 0; i < width; ++i)
+          for (int r = 0; r < kRowGroup; ++r) lines_[r * width + i] = source[i * kRowGroup + r];
+      for_lines(group, rows, kRowGroup == 1 ? source : lines_, read);
     }
   }
 
@@ -70,6 +69,12 @@ class Planes {
   int group_stride;
 
  private:
+  template <class Body>
+  void for_lines(int group, int rows, Real* lines, Body& body) const {
+    for (int r = 0; r < kRowGroup && group * kRowGroup + r < rows; ++r)
+      body(group * kRowGroup + r, lines + r * (group_stride / kRowGroup));
+  }
+
   Real* lines_;
 };
 

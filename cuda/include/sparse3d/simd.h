@@ -173,11 +173,6 @@ struct Simd {
 #endif
     return r;
   }
-  static S3D_HD Simd iota() {
-    Simd r{T(0)};
-    for (int i = 0; i < W; ++i) r.set(i, T(i));
-    return r;
-  }
   template <int... kLane>
   static S3D_HD Part collect(const T* p, int stride, std::integer_sequence<int, kLane...>) {
     return Part{p[kLane * stride]...};
