@@ -20,8 +20,8 @@ struct LossFrame {
   double *row_l1, *row_ssim, *row_squares;
 };
 
-constexpr int kRowPadding = 3 * kHalfWindow;
 constexpr int kRowAlignment = 16;
+constexpr int kRowPadding = (3 * kHalfWindow + kRowAlignment - 1) / kRowAlignment * kRowAlignment;
 
 // Values a row takes in scratch memory: the zeros that continue the image, and room for the last vector.
 constexpr size_t padded_row(int width) {

@@ -125,6 +125,11 @@ struct SplatSums {
   S3D_HD void store(const Frame<Real>& frame, Real* slot) const {
     const V first[8] = {g, g_dx, g_dy, g_dxdx, g_dxdy, g_dydy, channel[0], channel[1]};
     horizontal_sums(first).store(slot);
+    if constexpr (kChannels ==
+                  7) {  // a second group of eight costs less than five sums of their own; the slot holds 16
+      const V zero(Real(0)), second[8] = {channel[2], channel[3], channel[4], channel[5], channel[6], zero, zero, zero};
+      return horizontal_sums(second).store(slot + 8);
+    }
     const int channels = kChannels ? kChannels : frame.channels;
     for (int c = 2; c < channels; ++c) slot[kMoments + c] = horizontal_sum(fold<kLanes>(channel[c]));
     if constexpr (kChannels == 0)
