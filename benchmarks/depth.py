@@ -1,0 +1,208 @@
+"""Dense depth of the built-in prior with given cameras, against true depth: accuracy, coverage and calibration.
+
+usage: python benchmarks/depth.py [--sets SETS_DIR] [--cases NAME...] [--out FILE] [--pictures DIR]
+
+Cases: the motorcycle pair (disparity at 741x500), the courtyard (rendered, exact) and, of SETS_DIR, the 7-Scenes kitchen
+(Kinect depth, itself 1 % noisy) with 3, 6 and 12 photos. A pixel is confident from 0.5 on. Prints a line a case and writes
+all, with the reliability diagram and the sparsification curve, to benchmarks/results/depth.json.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the package sets it
+
+import cv2
+import numpy as np
+from PIL import Image
+from report import machine
+
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.geometry_prior import GeometryPrior
+from sparse3d.io.cameras_json import read_cameras_json
+from sparse3d.io.photos import load_photos
+from sparse3d.io.scenes import materialise_scene
+from sparse3d.priors.stereo.prior import StereoPrior
+
+RESULTS = Path(__file__).parent / "results" / "depth.json"
+CONFIDENT = 0.5
+RIGHT_RELATIVE = 0.01
+"""A depth within this share of the true one is right (the Kinect's own noise is about as large)."""
+BINS = np.linspace(0, 1, 11)
+KEPT = np.linspace(0.1, 1, 10)
+"""Shares of the pixels, the most confident first, of the sparsification curve."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Photos with true cameras and depth.
+
+    Attributes:
+        millimetres: true depth is stored as whole millimetres, `depth` beside each camera in cameras.json.
+    """
+
+    name: str
+    root: Path
+    photos: tuple[str, ...]
+
+
+def cases(args: argparse.Namespace, folder: Path) -> Iterator[Case]:
+    for scene in ("motorcycle", "courtyard"):
+        root = materialise_scene(scene, folder / scene)
+        root = folder / scene
+        splits = json.loads((root / "split.json").read_text())
+        for split, parts in splits.items():
+            yield Case(f"{scene} {split}", root, tuple(parts["train"]))
+    if args.sets is not None:
+        root = args.sets / "rgbd_7scenes_kitchen"
+        splits = json.loads((root / "split.json").read_text())
+        for split in ("sparse3", "sparse6", "sparse12"):
+            yield Case(f"kitchen {split}", root, tuple(splits[split]["train"]))
+
+
+def given_cameras(case: Case) -> tuple[Cameras, dict[str, Path]]:
+    """The true cameras of the case's photos, and where their true depth is."""
+    cameras = read_cameras_json(case.root / "cameras.json")
+    entries = json.loads((case.root / "cameras.json").read_text())["cameras"]
+    depth = {Path(e["file"]).name: case.root / e["depth"] for e in entries if e.get("depth")}
+    at = {Path(name).name: i for i, name in enumerate(cameras.names)}
+    return cameras.select([at[n] for n in case.photos]).replace(names=case.photos), depth
+
+
+def run_case(case: Case, pictures: Path | None) -> dict:
+    images = load_photos(case.root / "images", names=case.photos)
+    known, depth_files = given_cameras(case)
+    prior, started = StereoPrior(), time.perf_counter()
+    cameras = prior.estimate_cameras(images, known, seed=0)
+    middle = time.perf_counter()
+    geometry = prior.estimate_geometry(images, cameras)
+    seconds = time.perf_counter() - middle
+    result = {"case": case.name, "photos": len(images), "seconds": round(seconds, 1)}
+    return result | figures(case, geometry, depth_files, pictures)
+
+
+def figures(case: Case, geometry: GeometryPrior, depth_files: dict[str, Path], pictures: Path | None) -> dict:
+    found, true, sure, disparity_error = [], [], [], []
+    for i, name in enumerate(geometry.cameras.names):
+        if name not in depth_files:
+            continue
+        truth = np.asarray(Image.open(depth_files[name])).astype(np.float64) / 1000
+        view = geometry.depths[i]
+        depth, confidence = view.depth.double().numpy(), view.confidence.double().numpy()
+        if pictures is not None:
+            save_pictures(pictures / f"{case.name.replace(' ', '-')}-{Path(name).stem}.png", geometry, i)
+        # At the truth's pixels, so that nothing of it is averaged over an edge.
+        size = (truth.shape[1], truth.shape[0])
+        depth, confidence = (cv2.resize(a, size, interpolation=cv2.INTER_NEAREST) for a in (depth, confidence))
+        use = truth > 0
+        found.append(depth[use])
+        true.append(truth[use])
+        sure.append(confidence[use])
+        if case.name.startswith("motorcycle"):
+            disparity_error.append(disparity_errors(geometry, i, size, depth[use], truth[use]))
+    d, t, c = (np.concatenate(x) for x in (found, true, sure))
+    error = np.where(d > 0, np.abs(d - t) / t, np.inf)
+    confident = c > CONFIDENT
+    result = {
+        "coverage": round(float(confident.mean()), 4),
+        "median_error_confident": round(float(np.median(error[confident])), 5) if confident.any() else None,
+        "right_of_confident": round(float((error[confident] < RIGHT_RELATIVE).mean()), 4) if confident.any() else None,
+        "median_error": round(float(np.median(error)), 5),
+        "within_5_percent": round(float((error < 0.05).mean()), 4),
+        "reliability": reliability(c, error),
+        "sparsification": sparsification(c, error),
+    }
+    result["calibration_error"] = round(sum(b["share"] * abs(b["confidence"] - b["right"]) for b in result["reliability"]), 4)
+    if disparity_error:
+        off = np.concatenate(disparity_error)
+        result["bad_2px"] = round(float((off > 2).mean()), 4)
+        result["bad_2px_confident"] = round(float((off[confident] > 2).mean()), 4)
+    return result
+
+
+def disparity_errors(geometry: GeometryPrior, i: int, size: tuple[int, int], depth: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Errors in pixels of disparity at the truth's resolution, for a rectified pair."""
+    K = geometry.cameras.K[i].double().numpy()
+    focal = K[0, 0] * size[0] / geometry.cameras.sizes[i][0]
+    poses = geometry.cameras.cam_from_world.double().numpy()
+    centres = -np.einsum("vji,vj->vi", poses[:, :3, :3], poses[:, :3, 3])
+    product = focal * float(np.linalg.norm(centres[0] - centres[1]))
+    return np.abs(product / np.maximum(depth, 1e-9) - product / truth)
+
+
+def reliability(confidence: np.ndarray, error: np.ndarray) -> list[dict]:
+    """Per bin of confidence: its mean, the share of right pixels, and the share of all pixels in it."""
+    rows = []
+    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+        here = (confidence >= low) & ((confidence < high) | (high == 1))
+        if here.any():
+            rows.append(
+                {
+                    "confidence": round(float(confidence[here].mean()), 3),
+                    "right": round(float((error[here] < RIGHT_RELATIVE).mean()), 3),
+                    "share": round(float(here.mean()), 4),
+                }
+            )
+    return rows
+
+
+def sparsification(confidence: np.ndarray, error: np.ndarray) -> dict:
+    """Mean error (capped at 1) of the most confident shares of the pixels, beside the best possible order and a random one."""
+    capped = np.minimum(error, 1)
+    noise = np.random.default_rng(0).random(len(capped)) * 1e-9
+    by_confidence, by_error = capped[np.argsort(-(confidence + noise))], np.sort(capped)
+    counts = (KEPT * len(capped)).astype(int).clip(1)
+    curve, oracle = (np.cumsum(x)[counts - 1] / counts for x in (by_confidence, by_error))
+    ause, random = float((curve - oracle).mean()), float((capped.mean() - oracle).mean())
+    return {
+        "kept": KEPT.round(2).tolist(),
+        "by_confidence": curve.round(5).tolist(),
+        "oracle": oracle.round(5).tolist(),
+        "ause": round(ause, 5),
+        "ause_of_random": round(ause / random, 4),
+    }
+
+
+def save_pictures(path: Path, geometry: GeometryPrior, i: int) -> None:
+    """Photo, inverse depth, and inverse depth of the confident pixels alone, side by side."""
+    view = geometry.depths[i]
+    depth, confidence = view.depth.numpy(), view.confidence.numpy()
+    inverse = np.where(depth > 0, 1 / np.maximum(depth, 1e-9), 0)
+    low, high = np.percentile(inverse[depth > 0], [1, 99])
+    grey = (np.clip((inverse - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    shown = cv2.applyColorMap(grey, cv2.COLORMAP_TURBO)[..., ::-1]
+    photo = (geometry.images[i].numpy() * 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate([photo, shown, np.where(confidence[..., None] > CONFIDENT, shown, 0)], 1)).save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", type=Path)
+    parser.add_argument("--cases", nargs="*", help="only cases whose name holds one of these")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--pictures", type=Path)
+    args = parser.parse_args()
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for case in cases(args, Path(folder)):
+            if args.cases and not any(word in case.name for word in args.cases):
+                continue
+            result = run_case(case, args.pictures)
+            results.append(result)
+            print(json.dumps({k: v for k, v in result.items() if k not in ("reliability", "sparsification")}))
+            print("   ", [(b["confidence"], b["right"], b["share"]) for b in result["reliability"]])
+            print("    AUSE", result["sparsification"]["ause"], "of random", result["sparsification"]["ause_of_random"], flush=True)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({"machine": machine(), "cases": results}, indent=1) + "\n")
+    print(f"written to {args.out}")
+
+
+if __name__ == "__main__":
+    main()
