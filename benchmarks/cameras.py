@@ -61,7 +61,13 @@ def cases(args: argparse.Namespace) -> Iterator[Case]:
 def run_case(case: Case) -> dict:
     torch.set_num_threads(1)
     images = load_photos(case.root / "images", names=case.names)
-    result = {"set": case.root.name, "split": case.split, "photos": len(images), "seed": case.seed, "method": case.method}
+    result = {
+        "set": case.root.name,
+        "split": case.split,
+        "photos": len(images),
+        "seed": case.seed,
+        "method": case.method,
+    }
     started = time.perf_counter()
     try:
         found = find_cameras(case, images)

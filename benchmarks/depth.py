@@ -118,7 +118,9 @@ def figures(case: Case, geometry: GeometryPrior, depth_files: dict[str, Path], p
         "reliability": reliability(c, error),
         "sparsification": sparsification(c, error),
     }
-    result["calibration_error"] = round(sum(b["share"] * abs(b["confidence"] - b["right"]) for b in result["reliability"]), 4)
+    result["calibration_error"] = round(
+        sum(b["share"] * abs(b["confidence"] - b["right"]) for b in result["reliability"]), 4
+    )
     if disparity_error:
         off = np.concatenate(disparity_error)
         result["bad_2px"] = round(float((off > 2).mean()), 4)
@@ -126,7 +128,9 @@ def figures(case: Case, geometry: GeometryPrior, depth_files: dict[str, Path], p
     return result
 
 
-def disparity_errors(geometry: GeometryPrior, i: int, size: tuple[int, int], depth: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def disparity_errors(
+    geometry: GeometryPrior, i: int, size: tuple[int, int], depth: np.ndarray, truth: np.ndarray
+) -> np.ndarray:
     """Errors in pixels of disparity at the truth's resolution, for a rectified pair."""
     K = geometry.cameras.K[i].double().numpy()
     focal = K[0, 0] * size[0] / geometry.cameras.sizes[i][0]
@@ -198,7 +202,13 @@ def main() -> None:
             results.append(result)
             print(json.dumps({k: v for k, v in result.items() if k not in ("reliability", "sparsification")}))
             print("   ", [(b["confidence"], b["right"], b["share"]) for b in result["reliability"]])
-            print("    AUSE", result["sparsification"]["ause"], "of random", result["sparsification"]["ause_of_random"], flush=True)
+            print(
+                "    AUSE",
+                result["sparsification"]["ause"],
+                "of random",
+                result["sparsification"]["ause_of_random"],
+                flush=True,
+            )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({"machine": machine(), "cases": results}, indent=1) + "\n")
     print(f"written to {args.out}")

@@ -73,11 +73,11 @@ def improve(first: Attempt, model: Model, graph: MatchGraph, config: CameraConfi
         solution = registration.refine(first.solution.model, fresh.tracks, config)
         solution = assembly.add_missing(solution, graph, fresh.tracks, config, seed=seed)
         rivals.append(Attempt(graph, fresh.tracks, solution))
-    rivals = [r for r in rivals if r is first or _keeps(first, r, config)]
+    rivals = [r for r in rivals if r is first or keeps(first, r, config)]
     return max(rivals, key=lambda a: -sum(_cost_over(a, r.tracks, config) for r in (first, fresh)))
 
 
-def _keeps(first: Attempt, rival: Attempt, config: CameraConfig) -> bool:
+def keeps(first: Attempt, rival: Attempt, config: CameraConfig) -> bool:
     """Whether a rival's cameras still explain most of the observations that the first attempt explained."""
     explained = first.solution.structure.inlier
     if first.placed < 2 or not explained.any():

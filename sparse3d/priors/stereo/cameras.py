@@ -17,6 +17,7 @@ from sparse3d.priors.stereo.features import resolve_features
 from sparse3d.priors.stereo.match_graph import build_graph, combine
 from sparse3d.priors.stereo.model import Model
 from sparse3d.priors.stereo.output import to_camera_prior
+from sparse3d.priors.stereo.polish import polish
 from sparse3d.priors.stereo.registration import Solution
 from sparse3d.priors.stereo.tracks import Tracks
 from sparse3d.priors.stereo.two_view import MatchGraph
@@ -62,6 +63,8 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
     if not graph.pairs and model.placed.sum() < 2:
         raise InputError(_no_overlap(images, graph))
     warnings = _check_given(model, graph) if model.placed.sum() >= 2 else []
+    if found.placed >= 2:
+        found = polish(found, images, config)
     found = settle_frame(found, model)
     solution, tracks = found.solution, found.tracks
     if solution.model.placed.sum() < 2:

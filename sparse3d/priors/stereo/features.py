@@ -86,7 +86,7 @@ def detect(images: ImageSet, photo: Photo, kinds: Sequence[FeatureKind], config:
     results: list[Features] = []
     for kind in kinds:
         multiple = XFEAT_MULTIPLE if kind == "xfeat" else 1
-        small = _shrink(pixels, config.max_side, multiple)
+        small = shrink(pixels, config.max_side, multiple)
         finder = _detect_sift if kind == "sift" else _detect_xfeat
         points, descriptors = finder(small, config.max_sift if kind == "sift" else config.max_xfeat)
         points = points * np.array([photo.size[0] / small.shape[1], photo.size[1] / small.shape[0]])
@@ -98,7 +98,8 @@ def detect(images: ImageSet, photo: Photo, kinds: Sequence[FeatureKind], config:
     return results
 
 
-def _shrink(pixels: UInt8[ndarray, "h w 3"], max_side: int, multiple: int) -> UInt8[ndarray, "h2 w2 3"]:
+def shrink(pixels: UInt8[ndarray, "h w 3"], max_side: int, multiple: int) -> UInt8[ndarray, "h2 w2 3"]:
+    """The photo with its longer side at most `max_side` and sides that are multiples of `multiple`, by area averages."""
     height, width = pixels.shape[:2]
     factor = min(1.0, max_side / max(width, height))
     new_w, new_h = (max(multiple, int(side * factor / multiple + 0.5) * multiple) for side in (width, height))

@@ -40,7 +40,8 @@ def build_graph(images: ImageSet, kinds: Sequence[FeatureKind], model: Model, co
                 pairs.append(Pair(i, j, inliers, fundamental))
             else:
                 rejected.append((i, j, len(inliers)))
-    return MatchGraph(pixels, tuple(t[1] for t in tables), scales, tuple(pairs), tuple(rejected))
+    sigmas = tuple(t[1] for t in tables)
+    return MatchGraph(pixels, sigmas, scales, tuple(pairs), tuple(rejected), tuple(tuple(f) for f in features))
 
 
 def _by_given_cameras(
@@ -84,4 +85,5 @@ def combine(first: MatchGraph, second: MatchGraph) -> MatchGraph:
         scales=first.scales,
         pairs=tuple(pairs),
         rejected=tuple(rejected),
+        features=tuple(a + b for a, b in zip(first.features, second.features, strict=True)),
     )

@@ -95,13 +95,19 @@ def to_camera(model: Model, views: Int[ndarray, " n"], points: Float[ndarray, "n
     return np.einsum("nij,nj->ni", pose[:, :3, :3], points) + pose[:, :3, 3]
 
 
+def project(
+    model: Model, views: Int[ndarray, " n"], points: Float[ndarray, "n 3"]
+) -> tuple[Float[ndarray, "n 2"], Float[ndarray, " n"]]:
+    """Full-size pixels of world points in views, point by point, and their z-depths; pixels behind the camera mean nothing."""
+    cam = to_camera(model, views, points)
+    depth = cam[:, 2]
+    xy = cam[:, :2] / np.where(depth > 0, depth, 1.0)[:, None]
+    return distort(xy, model.distortion[views])[0] * model.focal[views] + model.centre[views], depth
+
+
 def residuals_px(
     model: Model, views: Int[ndarray, " n"], points: Float[ndarray, "n 3"], pixels: Float[ndarray, "n 2"]
 ) -> tuple[Float[ndarray, "n 2"], Float[ndarray, " n"]]:
     """Reprojection residuals in full-size pixels, and z-depths; the residual is infinite behind the camera."""
-    cam = to_camera(model, views, points)
-    depth = cam[:, 2]
-    safe = np.where(depth > 0, depth, 1.0)
-    xy = cam[:, :2] / safe[:, None]
-    projected = distort(xy, model.distortion[views])[0] * model.focal[views] + model.centre[views]
+    projected, depth = project(model, views, points)
     return np.where((depth > 0)[:, None], projected - pixels, np.inf), depth

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from sparse3d.priors.stereo.config import CameraConfig
+from sparse3d.priors.stereo.features import Features
 
 MIN_FOR_FUNDAMENTAL = 8
 """Fewer matches than this are no evidence: seven already fix a fundamental matrix exactly."""
@@ -40,6 +41,7 @@ class MatchGraph:
         scales: full-size pixels per pixel at the matching resolution, one a photo.
         pairs: the pairs with enough verified matches.
         rejected: (i, j, verified matches) of the others.
+        features: what the keypoints of each photo came from, one entry a kind; empty where they came from elsewhere.
     """
 
     pixels: tuple[Float[ndarray, "_n 2"], ...]
@@ -47,6 +49,7 @@ class MatchGraph:
     scales: tuple[float, ...]
     pairs: tuple[Pair, ...]
     rejected: tuple[tuple[int, int, int], ...]
+    features: tuple[tuple[Features, ...], ...] = ()
 
     def components(self) -> list[list[int]]:
         """Groups of photos that are linked through pairs, the largest first."""
@@ -75,7 +78,7 @@ def verify(
         scales: full-size pixels per matching pixel of either photo; errors are measured at the matching resolution.
     """
     none = np.zeros((0, 2), np.int64), np.zeros((3, 3))
-    matches = _unique(matches)
+    matches = keep_first(matches)
     if len(matches) < MIN_FOR_FUNDAMENTAL:
         return none
     a, b = pixels_i[matches[:, 0]] / scales[0], pixels_j[matches[:, 1]] / scales[1]
@@ -88,7 +91,7 @@ def verify(
     return matches[mask.ravel().astype(bool)], to_j @ fundamental @ to_i
 
 
-def _unique(matches: Int[ndarray, "m 2"]) -> Int[ndarray, "k 2"]:
+def keep_first(matches: Int[ndarray, "m 2"]) -> Int[ndarray, "k 2"]:
     """Keep the first match of every keypoint on either side."""
     for side in (0, 1):
         _, first = np.unique(matches[:, side], return_index=True)
