@@ -32,6 +32,21 @@ class SparsePoints:
 
 
 @dataclass(frozen=True)
+class PoseSigmas:
+    """How far each camera may be off: standard deviations of the whole vector (root of the summed variances).
+
+    What no photo can tell (where the world's frame lies, and its scale) is left out. 0 for poses that were given.
+
+    Attributes:
+        rotation_deg: of the orientation.
+        position: of the camera's centre, in scene units.
+    """
+
+    rotation_deg: Float[Tensor, " view"]
+    position: Float[Tensor, " view"]
+
+
+@dataclass(frozen=True)
 class CameraPrior:
     """The first half of a prior: cameras of the views that could be placed, at the photos' full size.
 
@@ -41,6 +56,7 @@ class CameraPrior:
         unplaced: (photo name, reason) of the views left out.
         warnings: sentences for the user.
         source: what made it, for the report, such as "sift+mapper" or "known".
+        pose_sigmas: of the cameras; None where the prior does not tell.
     """
 
     cameras: Cameras
@@ -48,6 +64,7 @@ class CameraPrior:
     unplaced: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     source: str
+    pose_sigmas: PoseSigmas | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +93,7 @@ class GeometryPrior:
         masks: 1 where a pixel counts, 0 where it is masked or outside the undistorted photo.
         full_cameras: the same views at the photos' full size with their distortion.
         points: sparse points, possibly none.
-        unplaced, warnings, source: as in `CameraPrior`.
+        unplaced, warnings, source, pose_sigmas: as in `CameraPrior`.
         scale_kind: whether scene units are metres, one arbitrary scale, or one a view.
     """
 
@@ -90,3 +107,4 @@ class GeometryPrior:
     warnings: tuple[str, ...]
     source: str
     scale_kind: ScaleKind
+    pose_sigmas: PoseSigmas | None = None

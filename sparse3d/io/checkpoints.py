@@ -13,7 +13,7 @@ from torch import Tensor
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.core.gaussians import GaussianParams
-from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior, SparsePoints, ViewDepth
+from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior, PoseSigmas, SparsePoints, ViewDepth
 from sparse3d.io.arrays import load_arrays, save_arrays
 
 __all__ = [
@@ -48,7 +48,7 @@ def load_params(path: Path) -> GaussianParams:
 def save_camera_prior(path: Path, prior: CameraPrior) -> None:
     """Write the first half of a prior. Errors as in `save_arrays`."""
     arrays, cameras_meta = _pack_cameras("cameras", prior.cameras)
-    arrays |= _pack_tensors("points", prior.points)
+    arrays |= _pack_tensors("points", prior.points) | _pack_sigmas(prior)
     save_arrays(path, arrays, {"kind": "camera prior", "cameras": cameras_meta, **_pack_notes(prior)})
 
 
@@ -63,6 +63,7 @@ def load_camera_prior(path: Path) -> CameraPrior:
         return CameraPrior(
             cameras=_unpack_cameras("cameras", arrays, meta["cameras"]),
             points=_unpack_tensors(SparsePoints, "points", arrays),
+            pose_sigmas=_unpack_sigmas(arrays),
             **_unpack_notes(meta),
         )
 
@@ -73,7 +74,7 @@ def save_geometry_prior(path: Path, prior: GeometryPrior) -> None:
     """Write a prior: cameras, and each view's depth, confidence, picture and mask. Errors as in `save_arrays`."""
     arrays, cameras_meta = _pack_cameras("cameras", prior.cameras)
     full_arrays, full_meta = _pack_cameras("full_cameras", prior.full_cameras)
-    arrays |= full_arrays | _pack_tensors("points", prior.points)
+    arrays |= full_arrays | _pack_tensors("points", prior.points) | _pack_sigmas(prior)
     for i, depth in enumerate(prior.depths):
         arrays |= _pack_tensors(f"depth_{i}", depth)
         arrays[f"image_{i}"], arrays[f"mask_{i}"] = _numpy(prior.images[i]), _numpy(prior.masks[i])
@@ -103,6 +104,7 @@ def load_geometry_prior(path: Path) -> GeometryPrior:
             full_cameras=_unpack_cameras("full_cameras", arrays, meta["full_cameras"]),
             points=_unpack_tensors(SparsePoints, "points", arrays),
             scale_kind=meta["scale_kind"],
+            pose_sigmas=_unpack_sigmas(arrays),
             **_unpack_notes(meta),
         )
 
@@ -128,6 +130,15 @@ def _pack_tensors(prefix: str, value: Any) -> Arrays:
 
 def _unpack_tensors(kind: type[T], prefix: str, arrays: Arrays) -> T:
     return kind(**{f.name: _tensor(arrays[f"{prefix}/{f.name}"]) for f in fields(kind)})  # pyright: ignore[reportArgumentType]
+
+
+def _pack_sigmas(prior: CameraPrior | GeometryPrior) -> Arrays:
+    return {} if prior.pose_sigmas is None else _pack_tensors("pose_sigmas", prior.pose_sigmas)
+
+
+def _unpack_sigmas(arrays: Arrays) -> PoseSigmas | None:
+    known = any(name.startswith("pose_sigmas/") for name in arrays)
+    return _unpack_tensors(PoseSigmas, "pose_sigmas", arrays) if known else None
 
 
 def _pack_cameras(prefix: str, cameras: Cameras) -> tuple[Arrays, dict[str, Any]]:

@@ -39,6 +39,8 @@ class TrainedView:
         photo, rendering: sRGB in [0, 1].
         depth, confidence: of the prior.
         psnr, ssim: of the rendering, over the pixels that count.
+        rotation_sigma_deg, position_sigma: how far the camera may be off by the prior's standard deviations, the position as
+            a share of the median depth of the view; None where the prior does not tell.
     """
 
     name: str
@@ -48,6 +50,8 @@ class TrainedView:
     confidence: Float[Tensor, "h w"]
     psnr: float
     ssim: float
+    rotation_sigma_deg: float | None = None
+    position_sigma: float | None = None
 
     @property
     def sure(self) -> float:
@@ -102,6 +106,7 @@ def _trained_view(
     rendering, photo, mask = output.rgb[0].clamp(0, 1), prior.images[index], prior.masks[index]
     arrays = (rendering.double().numpy(), photo.double().numpy())
     counted = mask.numpy() > 0
+    rotation_sigma, position_sigma = _pose_sigmas(prior, index)
     return TrainedView(
         name=working.names[index],
         photo=photo,
@@ -110,7 +115,17 @@ def _trained_view(
         confidence=prior.depths[index].confidence,
         psnr=psnr(*arrays, mask=counted),
         ssim=ssim(*arrays, mask=counted),
+        rotation_sigma_deg=rotation_sigma,
+        position_sigma=position_sigma,
     )
+
+
+def _pose_sigmas(prior: GeometryPrior, index: int) -> tuple[float | None, float | None]:
+    depth = prior.depths[index].depth
+    if prior.pose_sigmas is None or not (depth > 0).any():
+        return None, None
+    unit = float(depth[depth > 0].median())
+    return float(prior.pose_sigmas.rotation_deg[index]), float(prior.pose_sigmas.position[index]) / unit
 
 
 def _write_view(run: RunFolder, view: TrainedView) -> None:
@@ -133,6 +148,8 @@ def training_metrics(reconstruction: Reconstruction, views: list[TrainedView]) -
         "placed": list(reconstruction.cameras.names),
         "unplaced": dict(reconstruction.provenance.unplaced),
         "confident_pixels": {v.name: v.sure for v in views},
+        "rotation_sigma_deg": {v.name: v.rotation_sigma_deg for v in views},
+        "position_sigma_of_depth": {v.name: v.position_sigma for v in views},
         "seconds": reconstruction.provenance.timings_s,
     }
 

@@ -23,7 +23,9 @@ from sparse3d.pipeline.report_text import (
     untold_unplaced,
 )
 
-SHOWN_ELSEWHERE = ("protocol", "views", "placed", "unplaced", "seconds")
+SHOWN_ELSEWHERE = (
+    "protocol", "views", "placed", "unplaced", "seconds", "rotation_sigma_deg", "position_sigma_of_depth",
+)  # fmt: skip
 """Entries of a run's metrics that the report has a better place for than its table of figures."""
 
 
@@ -37,6 +39,8 @@ class ReportView:
         error: as `report_pictures.error_map` colours it.
         depth, confidence: in colours or grey.
         psnr, ssim: of the rendering against the photo; None where not measured.
+        rotation_sigma_deg, position_sigma: standard deviations of the camera's direction, and of its position as a share of
+            the distance to the scene; None where not known.
         warnings: sentences about this photo.
     """
 
@@ -48,6 +52,8 @@ class ReportView:
     confidence: Picture | None = None
     psnr: float | None = None
     ssim: float | None = None
+    rotation_sigma_deg: float | None = None
+    position_sigma: float | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -144,13 +150,24 @@ def _photos_table(content: ReportContent) -> str:
     if not content.views and not content.unplaced:
         return ""
     rows: list[Sequence[object]] = [
-        [i, view.name, "placed", describe_number(view.psnr), describe_number(view.ssim)]
+        [i, view.name, _camera(view), describe_number(view.psnr), describe_number(view.ssim)]
         for i, view in enumerate(content.views, start=1)
     ]
     rows += [["", name, "left out", "", ""] for name, _ in content.unplaced]  # the warnings above say why
     table = _table(["", "photo", "camera", "PSNR (dB)", "SSIM"], rows, numbers=(0, 3, 4))
     note = "PSNR and SSIM compare each photo with its own rendering. A photo that was used says little of other views."
+    if any(view.rotation_sigma_deg for view in content.views):
+        note += (
+            " Behind ±: how far the camera may be off (one standard deviation), its direction in degrees and its position "
+            "as a share of the distance to what it shows."
+        )
     return f'<h2>Photos</h2>{table}<p class="note">{note}</p>'
+
+
+def _camera(view: ReportView) -> str:
+    if not view.rotation_sigma_deg or view.position_sigma is None:
+        return "placed"
+    return f"placed ± {view.rotation_sigma_deg:.2g}°, {100 * view.position_sigma:.2g} %"
 
 
 def _figures(content: ReportContent) -> str:

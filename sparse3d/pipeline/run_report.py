@@ -47,6 +47,8 @@ def _report_view(view: TrainedView) -> ReportView:
         confidence=to_bytes(view.confidence[..., None].expand(-1, -1, 3).numpy()),
         psnr=view.psnr,
         ssim=view.ssim,
+        rotation_sigma_deg=view.rotation_sigma_deg,
+        position_sigma=view.position_sigma,
     )
 
 

@@ -17,7 +17,7 @@ from sparse3d.io.atomic import make_folder
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raised when a stage's result changes its meaning."""
 
 T = TypeVar("T")

@@ -1,5 +1,7 @@
 """The report's first sentences: what came out, and how far to trust it."""
 
+import numpy as np
+
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.pipeline.outputs import TrainedView
@@ -8,6 +10,9 @@ GOOD_FIT_DB, POOR_FIT_DB = 28.0, 22.0
 """Training PSNR that fine photos reach when cameras and depth agree, and under which something is wrong with them."""
 WELL_SEEN, HARDLY_SEEN = 0.5, 0.2
 """Shares of confident pixels above which the geometry is mostly measured, and below which it is mostly guessed."""
+WELL_FIXED_DEG, WELL_FIXED_SHARE = 1.0, 0.02
+"""Standard deviations of a camera's direction, and of its position as a share of the distance to the scene, below which depth
+from two photos is not spoiled by them."""
 
 
 def verdict(reconstruction: Reconstruction, prior: GeometryPrior, views: list[TrainedView]) -> tuple[str, ...]:
@@ -21,6 +26,7 @@ def verdict(reconstruction: Reconstruction, prior: GeometryPrior, views: list[Tr
         sentences.append("The cameras were given and kept fixed.")
     else:
         sentences.append(f"The cameras come from the photos ({prior.source}); the scale of the scene is not known.")
+        sentences += _cameras(views)
     return tuple(sentences)
 
 
@@ -32,6 +38,22 @@ def _headline(placed: int, left_out: int, unusable: int, sure: float, fit: float
     if fit > GOOD_FIT_DB and sure > WELL_SEEN and not left_out:
         return f"{photos}, and they agree well with each other."
     return f"{photos}; the reconstruction is usable near the photos' own viewpoints."
+
+
+def _cameras(views: list[TrainedView]) -> list[str]:
+    """How well the photos fix their cameras: the worst one decides."""
+    known = [v for v in views if v.rotation_sigma_deg is not None and v.position_sigma is not None]
+    if not known:
+        return []
+    worst = max(known, key=lambda v: (v.position_sigma or 0) + np.radians(v.rotation_sigma_deg or 0))
+    turn, shift = worst.rotation_sigma_deg or 0, worst.position_sigma or 0
+    within = f"{turn:.1g} degrees and {100 * shift:.1g} % of the distance to the scene"
+    if turn < WELL_FIXED_DEG and shift < WELL_FIXED_SHARE:
+        return [f"The photos fix their cameras well: each within about {within}."]
+    return [
+        f"The photos fix their cameras only roughly: {worst.name} within about {within}. More photos from places between "
+        "these, of things with visible texture, would help."
+    ]
 
 
 def _geometry(sure: float) -> str:

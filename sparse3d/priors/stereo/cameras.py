@@ -75,7 +75,8 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
     warnings += _vague_focal(solution, config) + _odd_focal(solution, config)
     fully = known is not None and all(known.pose_known) and all(known.intrinsics_known)
     source = "+".join(used) + ("+known" if fully else "+known+mapper" if known is not None else "+mapper")
-    return to_camera_prior(images, known, solution, tracks, _reasons(images, solution, tracks, graph), warnings, source)
+    reasons = _reasons(images, solution, tracks, graph)
+    return to_camera_prior(images, known, solution, tracks, reasons, warnings, source, config)
 
 
 def _check_given(model: Model, graph: MatchGraph) -> list[str]:

@@ -125,6 +125,7 @@ def estimate_depth(cameras: CameraPrior, images: ImageSet, config: DepthConfig) 
         warnings=cameras.warnings,
         source=cameras.source,
         scale_kind="global",
+        pose_sigmas=cameras.pose_sigmas,
     )
 
 

@@ -8,6 +8,7 @@ from sparse3d.priors.stereo import assembly, bundle, registration
 from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.mapper import map_incrementally
 from sparse3d.priors.stereo.model import Model, residuals_px
+from sparse3d.priors.stereo.normal_equations import CAUCHY_SIGMAS, temper
 from sparse3d.priors.stereo.registration import Solution
 from sparse3d.priors.stereo.tracks import Tracks
 from sparse3d.priors.stereo.triangulation import MAX_SIGMAS
@@ -118,12 +119,11 @@ def explained_cost(solution: Solution, tracks: Tracks, config: CameraConfig) -> 
     """How badly a solution explains all matches: robust reprojection cost, a fixed price an unexplained observation and
     an unplaced view, and the priors of the intrinsics. Comparable between solutions over the same tracks."""
     model, structure = solution.model, solution.structure
-    price = bundle.CAUCHY_SIGMAS**2 * np.log1p((MAX_SIGMAS / bundle.CAUCHY_SIGMAS) ** 2)
+    price = CAUCHY_SIGMAS**2 * np.log1p((MAX_SIGMAS / CAUCHY_SIGMAS) ** 2)
     cost = np.full(len(tracks.views), price)
     use = structure.inlier
     residual, _ = residuals_px(model, tracks.views[use], structure.points[tracks.points[use]], tracks.pixels[use])
-    square = (residual**2).sum(1) / (tracks.sigmas[use] * bundle.CAUCHY_SIGMAS) ** 2
-    cost[use] = np.minimum(price, bundle.CAUCHY_SIGMAS**2 * np.log1p(square))
-    temper = bundle.temper(tracks)
-    data = 0.5 * float((temper[tracks.views] * cost).sum())
+    square = (residual**2).sum(1) / (tracks.sigmas[use] * CAUCHY_SIGMAS) ** 2
+    cost[use] = np.minimum(price, CAUCHY_SIGMAS**2 * np.log1p(square))
+    data = 0.5 * float((temper(tracks)[tracks.views] * cost).sum())
     return data + bundle.prior_cost(model, config) + UNPLACED_PRICE * int((~model.placed).sum())

@@ -8,8 +8,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from sparse3d.core.cameras import Cameras
-from sparse3d.core.geometry_prior import CameraPrior, SparsePoints
+from sparse3d.core.geometry_prior import CameraPrior, PoseSigmas, SparsePoints
 from sparse3d.core.images import ImageSet
+from sparse3d.priors.stereo.config import CameraConfig
+from sparse3d.priors.stereo.covariance import pose_sigmas
 from sparse3d.priors.stereo.model import Model, residuals_px
 from sparse3d.priors.stereo.registration import Solution
 from sparse3d.priors.stereo.tracks import Tracks
@@ -23,12 +25,16 @@ def to_camera_prior(
     unplaced: Sequence[tuple[str, str]],
     warnings: Sequence[str],
     source: str,
+    config: CameraConfig,
 ) -> CameraPrior:
     """Cameras of the placed views and the points that they see."""
     placed = np.flatnonzero(solution.model.placed)
     cameras = _cameras(images, known, solution.model, placed)
     points = _points(images, solution, tracks, placed)
-    return CameraPrior(cameras, points, tuple(unplaced), tuple(warnings), source)
+    seen = tracks.select(solution.structure.inlier)
+    spread = pose_sigmas(solution.model, seen, solution.structure.points, config)
+    sigmas = PoseSigmas(*(torch.from_numpy(s[placed]) for s in spread))
+    return CameraPrior(cameras, points, tuple(unplaced), tuple(warnings), source, sigmas)
 
 
 def _cameras(images: ImageSet, known: Cameras | None, model: Model, placed: ndarray) -> Cameras:

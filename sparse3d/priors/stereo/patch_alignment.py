@@ -4,7 +4,6 @@ Detectors place a keypoint in each photo by itself, half a pixel off or, on a co
 known, the patch around one observation is warped into the other photos and shifted, turned and sheared until it fits.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2

@@ -1,6 +1,7 @@
 """The last accuracy of cameras that are found: further matches along their epipolar lines, and patches aligned."""
 
 import logging
+import operator
 from dataclasses import replace
 
 import numpy as np
@@ -44,7 +45,7 @@ def _align(best: Attempt, found: Attempt, pictures: MatchingImages, config: Came
 def _rematch_and_align(best: Attempt, found: Attempt, pictures: MatchingImages, config: CameraConfig) -> Attempt:
     """Further matches along epipolar lines, of which those count whose patches fit."""
     graph = rematch(found.graph, best.solution.model)
-    if len(graph.pairs) == len(found.graph.pairs) and all(a is b for a, b in zip(graph.pairs, found.graph.pairs)):
+    if len(graph.pairs) == len(found.graph.pairs) and all(map(operator.is_, graph.pairs, found.graph.pairs)):
         return best
     tracks = build_tracks(graph)
     rough = refine(best.solution.model, tracks, config, rounds=GROWING_ROUNDS)
