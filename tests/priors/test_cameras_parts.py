@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparse3d.priors.stereo import bundle
-from sparse3d.priors.stereo.chaining import place_by_partner
+from sparse3d.priors.stereo.chaining import place_by_partners
 from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.model import Model, distort, normalise, residuals_px
 from sparse3d.priors.stereo.registration import refine
@@ -153,7 +153,7 @@ def test_a_view_that_shares_few_points_is_placed_by_its_partner():
     poses[2] = np.nan
     model = truth.with_poses(poses)
     structure = triangulate(model, linked, min_angle_deg=1.0)
-    pose = place_by_partner(model, structure, linked, graph, 2, CONFIG, seed=0)
+    pose, *_ = place_by_partners(model, structure, linked, graph, 2, CONFIG, seed=0)
     assert pose is not None
     np.testing.assert_allclose(pose, truth.cam_from_world[2], atol=1e-3)
     poses[2] = pose

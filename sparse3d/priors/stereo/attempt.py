@@ -9,6 +9,7 @@ from sparse3d.core import se3
 from sparse3d.priors.stereo import assembly, hypotheses, registration, world_frame
 from sparse3d.priors.stereo import known as known_cameras
 from sparse3d.priors.stereo.config import CameraConfig
+from sparse3d.priors.stereo.evidence import explained_cost
 from sparse3d.priors.stereo.model import Model, residuals_px
 from sparse3d.priors.stereo.registration import Solution
 from sparse3d.priors.stereo.tracks import Tracks, build_tracks
@@ -17,6 +18,9 @@ from sparse3d.priors.stereo.two_view import MatchGraph
 
 CONVINCING_OBSERVATIONS = 40
 """A scene in which every photo sees this many points that fit needs no further kind of feature."""
+
+SURE_FOCAL_SIGMA = 0.05
+"""Standard deviation of the logarithmic focal length below which other focal lengths are not tried with further matches."""
 
 KEPT_SHARE = 0.7
 """A scene with more photos must explain this share of what the scene with fewer explained: repeated structure makes
@@ -42,18 +46,23 @@ class Attempt:
         return bool(self.solution.model.placed.all() and counts.min() >= CONVINCING_OBSERVATIONS)
 
 
-def attempt(model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int) -> Attempt:
+def attempt(
+    model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int, focal_ratio: float | None = None
+) -> Attempt:
     """Solve for what is not known of the cameras.
 
     Args:
         model: given poses and intrinsics, NaN poses elsewhere.
+        focal_ratio: a focal length over the longer side that is known to be near.
     """
     tracks = build_tracks(graph)
     if model.placed.sum() >= 2:
         return Attempt(graph, tracks, _complete(model, graph, tracks, config, seed=seed))
     free = replace(model, pose_free=np.ones_like(model.pose_free))
     blank = free.with_poses(np.full_like(model.cam_from_world, np.nan))
-    return Attempt(graph, tracks, hypotheses.solve_from_matches(blank, graph, tracks, config, seed=seed))
+    return Attempt(
+        graph, tracks, hypotheses.solve_from_matches(blank, graph, tracks, config, seed=seed, focal_ratio=focal_ratio)
+    )
 
 
 def improve(first: Attempt, model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int) -> Attempt:
@@ -67,7 +76,7 @@ def improve(first: Attempt, model: Model, graph: MatchGraph, config: CameraConfi
         model: as for `attempt`.
         graph: the first attempt's matches and further ones.
     """
-    fresh = attempt(model, graph, config, seed=seed)
+    fresh = attempt(model, graph, config, seed=seed, focal_ratio=_sure_focal_ratio(first))
     rivals = [first, fresh]
     if first.placed >= 2:
         solution = registration.refine(first.solution.model, fresh.tracks, config)
@@ -75,6 +84,15 @@ def improve(first: Attempt, model: Model, graph: MatchGraph, config: CameraConfi
         rivals.append(Attempt(graph, fresh.tracks, solution))
     rivals = [r for r in rivals if r is first or keeps(first, r, config)]
     return max(rivals, key=lambda a: -sum(_cost_over(a, r.tracks, config) for r in (first, fresh)))
+
+
+def _sure_focal_ratio(found: Attempt) -> float | None:
+    """The focal length of three views and more that fix it, over the longer side, where all photos share it."""
+    sigmas, model = found.solution.focal_sigma, found.solution.model
+    if found.placed < 3 or len(sigmas) != 1 or max(sigmas.values()) > SURE_FOCAL_SIGMA:
+        return None
+    view = int(np.flatnonzero(model.placed)[0])
+    return float(model.focal[view].mean() / model.long_side[view])
 
 
 def keeps(first: Attempt, rival: Attempt, config: CameraConfig) -> bool:
@@ -92,7 +110,7 @@ def _cost_over(found: Attempt, tracks: Tracks, config: CameraConfig) -> float:
         return np.inf
     model = found.solution.model
     structure = triangulate(model, tracks, min_angle_deg=config.min_angle_deg)
-    return hypotheses.explained_cost(Solution(model, structure, {}), tracks, config)
+    return explained_cost(Solution(model, structure, {}), tracks, config)
 
 
 def settle_frame(found: Attempt, given: Model) -> Attempt:

@@ -28,27 +28,30 @@ MAX_CANDIDATES = 200
 """Distances that are tried, drawn evenly from what the observations suggest."""
 
 
-def place_by_partner(
+def place_by_partners(
     model: Model, structure: Structure, tracks: Tracks, graph: MatchGraph, view: int, config: CameraConfig, *, seed: int
-) -> Float[ndarray, "4 4"] | None:
-    """A pose for `view`, or None where no partner gives one that enough observations agree with."""
+) -> list[Float[ndarray, "4 4"]]:
+    """Poses for `view`, one a partner that gives one which enough observations agree with, the best supported first."""
     pairs = [p for p in graph.pairs if view in (p.i, p.j) and model.placed[p.j if p.i == view else p.i]]
-    best, best_count = None, 0
+    found = []
     for pair in sorted(pairs, key=lambda p: -len(p.matches))[:MAX_PARTNERS]:
         partner = pair.j if pair.i == view else pair.i
-        second_from_first = relative_pose(model, graph, pair, config, seed=seed)
-        if second_from_first is None:
+        relative = relative_pose(model, graph, pair, config, seed=seed)
+        if relative is None:
             continue
+        second_from_first, agreeing = relative
         view_from_partner = second_from_first if partner == pair.i else np.linalg.inv(second_from_first)
         unit = view_from_partner @ model.cam_from_world[partner]
         # cam_from_world(d) has translation `base + d * direction`.
         base, direction = view_from_partner[:3, :3] @ model.cam_from_world[partner][:3, 3], view_from_partner[:3, 3]
         others = [p for p in pairs if p is not pair]
-        found = _distance(model, structure, tracks, graph, others, view, (unit[:3, :3], base, direction))
-        if found is not None and found[1] > best_count:
-            best, best_count = np.eye(4), found[1]
-            best[:3, :3], best[:3, 3] = unit[:3, :3], base + found[0] * direction
-    return best
+        at = _distance(model, structure, tracks, graph, others, view, (unit[:3, :3], base, direction))
+        if at is not None:
+            pose = np.eye(4)
+            pose[:3, :3], pose[:3, 3] = unit[:3, :3], base + at[0] * direction
+            # The partner's own matches count too: repeated structure lets a wrong pose win among the few of the others.
+            found.append((agreeing + at[1], pose))
+    return [pose for _, pose in sorted(found, key=lambda f: -f[0])]
 
 
 def _distance(

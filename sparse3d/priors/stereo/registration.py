@@ -141,8 +141,9 @@ def _pinhole(model: Model, view: int, rays: Float[ndarray, "n 2"]) -> tuple[pyco
 
 def relative_pose(
     model: Model, graph: MatchGraph, pair: Pair, config: CameraConfig, *, seed: int
-) -> Float[ndarray, "4 4"] | None:
-    """Pose of the pair's second camera from its first, translation of length one; None where none fits."""
+) -> tuple[Float[ndarray, "4 4"], int] | None:
+    """Pose of the pair's second camera from its first, translation of length one, and how many of the pair's matches agree
+    with it; None where none fits."""
     sides = []
     for view, column in ((pair.i, 0), (pair.j, 1)):
         pixels = graph.pixels[view][pair.matches[:, column]]
@@ -161,7 +162,7 @@ def relative_pose(
     if not np.isfinite(pose).all() or length == 0:
         return None
     pose[:3, 3] /= length
-    return pose
+    return pose, int(found["num_inliers"])
 
 
 def start_from_pairs(model: Model, graph: MatchGraph, config: CameraConfig, *, seed: int) -> list[Model]:
@@ -177,9 +178,10 @@ def start_from_pairs(model: Model, graph: MatchGraph, config: CameraConfig, *, s
 def _place_pair(
     model: Model, graph: MatchGraph, pair: Pair, config: CameraConfig, *, seed: int
 ) -> tuple[Model, int] | None:
-    second_from_first = relative_pose(model, graph, pair, config, seed=seed)
-    if second_from_first is None:
+    relative = relative_pose(model, graph, pair, config, seed=seed)
+    if relative is None:
         return None
+    second_from_first, _ = relative
     poses = np.full_like(model.cam_from_world, np.nan)
     poses[pair.i], poses[pair.j] = np.eye(4), second_from_first
     placed = replace(model, cam_from_world=poses)
