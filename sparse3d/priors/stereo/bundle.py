@@ -32,6 +32,9 @@ FOCAL_RATIO_RANGE = (0.3, 8.0)
 MAX_K1 = 0.3
 """Beyond this the model folds over inside ordinary photos."""
 
+MAX_K2 = 0.5
+"""The same of the second coefficient, which acts on the fourth power of the distance from the middle."""
+
 MAX_SHIFT = 0.05
 """A principal point farther from the middle, in longer sides, is a cropped photo, not a lens."""
 
@@ -112,11 +115,14 @@ def _apply(model: Model, layout: Layout, step: ndarray) -> Model:
         pose[view, :3, :3] = rotation @ pose[view, :3, :3]
         pose[view, :3, 3] = rotation @ pose[view, :3, 3] + delta[:3]
     for view in np.flatnonzero(layout.intrinsics_slot >= 0):
-        log_step, k1_step, *shift = step[layout.intrinsics_slot[view] : layout.intrinsics_slot[view] + INTRINSICS]
+        log_step, k1_step, k2_step, *shift = step[
+            layout.intrinsics_slot[view] : layout.intrinsics_slot[view] + INTRINSICS
+        ]
         ratio = focal[view, 0] / model.long_side[view]
         wanted = np.clip(ratio * np.exp(np.clip(log_step, -0.3, 0.3)), *FOCAL_RATIO_RANGE)
         focal[view] *= wanted / ratio
         distortion[view, 0] = np.clip(distortion[view, 0] + k1_step, -MAX_K1, MAX_K1)
+        distortion[view, 1] = np.clip(distortion[view, 1] + k2_step, -MAX_K2, MAX_K2)
         moved = centre[view] - model.middle[view] + np.array(shift) * model.long_side[view]
         limit = MAX_SHIFT * model.long_side[view]
         centre[view] = model.middle[view] + np.clip(moved, -limit, limit)

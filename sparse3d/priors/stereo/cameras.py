@@ -64,7 +64,7 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
         raise InputError(_no_overlap(images, graph))
     warnings = _check_given(model, graph) if model.placed.sum() >= 2 else []
     if found.placed >= 2:
-        found = polish(found, images, config)
+        found = polish(found, images, config, seed=seed)
     found = settle_frame(found, model)
     solution, tracks = found.solution, found.tracks
     if solution.model.placed.sum() < 2:

@@ -24,7 +24,7 @@ class CameraConfig:
             over the longer side: 1.0 is a 36 mm lens on full format, and two standard deviations span 17 to 78 mm.
         exif_sigma: logarithmic standard deviation of EXIF's focal length (crops and zoom lenses' rounding).
         centre_sigma: standard deviation of the principal point's distance from the photo's middle, in longer sides.
-        k1_sigma: standard deviation of the first radial distortion coefficient.
+        k1_sigma, k2_sigma: standard deviations of the radial distortion coefficients.
         free_known_poses, free_known_intrinsics: whether what the user gave is refined too; otherwise it is held fixed.
     """
 
@@ -42,5 +42,6 @@ class CameraConfig:
     exif_sigma: float = 0.1
     centre_sigma: float = 0.0015
     k1_sigma: float = 0.03
+    k2_sigma: float = 0.03
     free_known_poses: bool = False
     free_known_intrinsics: bool = False

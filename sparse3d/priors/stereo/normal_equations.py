@@ -17,8 +17,8 @@ EFFECTIVE_OBSERVATIONS = 300
 """Matches err together (same surface, same blur), so that a view's data count as this many independent observations at
 most when they are weighed against the priors."""
 
-INTRINSICS = 4
-"""Free parameters of a group: log focal, k1, and the principal point's shift (x, y) over the longer side."""
+INTRINSICS = 5
+"""Free parameters of a group: log focal, k1, k2, and the principal point's shift (x, y) over the longer side."""
 
 HELD = 1e6
 """Inverse standard deviation of what is not to move."""
@@ -92,9 +92,9 @@ def priors_of(model: Model, config: CameraConfig, layout: Layout) -> list[tuple[
         mixed = len(np.unique(model.middle[(model.group == group) & model.intrinsics_free], axis=0)) > 1
         centre_inverse = HELD if mixed else 1 / config.centre_sigma
         focal_inverse = 1 / (config.exif_sigma if known else config.focal_prior_sigma)
-        inverse = np.array([focal_inverse, 1 / config.k1_sigma, centre_inverse, centre_inverse])
+        inverse = np.array([focal_inverse, 1 / config.k1_sigma, 1 / config.k2_sigma, centre_inverse, centre_inverse])
         shift = (model.centre[view] - model.middle[view]) / model.long_side[view]
-        value = np.array([np.log(model.focal[view, 0] / expected), model.distortion[view, 0], *shift])
+        value = np.array([np.log(model.focal[view, 0] / expected), *model.distortion[view, :2], *shift])
         out.append((value * inverse, inverse))
     return out
 
@@ -128,9 +128,12 @@ def linearise(
     by_rotation = np.cross(cam[:, None, :], by_cam)
     bent, _ = distort(xy, model.distortion[tracks.views])
     by_log_focal = focal * root * bent
-    by_k1 = focal * root * xy * (xy**2).sum(1, keepdims=True)
+    square = (xy**2).sum(1, keepdims=True)
+    by_k1 = focal * root * xy * square
     by_centre = (model.long_side[tracks.views] / tracks.sigmas * root[:, 0])[:, None, None] * np.eye(2)
-    blocks = np.concatenate([by_cam, by_rotation, by_log_focal[:, :, None], by_k1[:, :, None], by_centre], axis=2)
+    blocks = np.concatenate(
+        [by_cam, by_rotation, *(b[:, :, None] for b in (by_log_focal, by_k1, by_k1 * square)), by_centre], axis=2
+    )
     system = _assemble(blocks, by_point, residual * root, tracks, layout)
     for n, (value, inverse) in enumerate(priors_of(model, config, layout)):
         start = layout.size - INTRINSICS * (len(layout.groups) - n)

@@ -106,9 +106,11 @@ def align_tracks(
     scales = np.array(pictures.scales)
     for start in range(0, len(target), CHUNK):
         ref, own = reference[start : start + CHUNK], target[start : start + CHUNK]
-        found, sigma_px, good = _align(pictures, model, seen, structure.points, ref, own)
-        moved = use[own[good]]
-        pixels[moved], sigmas[moved] = found[good], sigma_px[good]
+        views = np.stack([seen.views[ref], seen.views[own]], 1)
+        facets = facets_between(pictures, model, views, seen.pixels[ref], structure.points[seen.points[own]])
+        found = align_facets(pictures, facets, seen.pixels[own])
+        good, moved = found.good, use[own[found.good]]
+        pixels[moved], sigmas[moved] = found.pixels[good], found.sigmas[good]
         aligned[moved] = True
         anchors = use[ref[good]]
         sigmas[anchors] = MIN_SIGMA_PX * scales[tracks.views[anchors]]
@@ -120,7 +122,7 @@ def _pairs_of(
     model: Model, seen: Tracks, points: Float[ndarray, "p 3"]
 ) -> tuple[Int[ndarray, " m"], Int[ndarray, " m"]]:
     """For every observation but a track's reference, the reference and itself."""
-    towards = _towards(model, seen.views, points[seen.points])
+    towards = towards_camera(model, seen.views, points[seen.points])
     mean = np.zeros((seen.count, 3))
     np.add.at(mean, seen.points, towards)
     central = (towards * mean[seen.points]).sum(1)
@@ -132,7 +134,7 @@ def _pairs_of(
     return reference_of[seen.points[target]], target
 
 
-def _towards(model: Model, views: Int[ndarray, " n"], points: Float[ndarray, "n 3"]) -> Float[ndarray, "n 3"]:
+def towards_camera(model: Model, views: Int[ndarray, " n"], points: Float[ndarray, "n 3"]) -> Float[ndarray, "n 3"]:
     """Unit vectors from points to cameras."""
     direction = model.centres[views] - points
     return direction / np.linalg.norm(direction, axis=1, keepdims=True)
@@ -148,7 +150,7 @@ def _initial_warp(
         pixels: of the observation in the first view, full size.
         scales: (n, 2).
     """
-    facing = _towards(model, views[:, 0], point) + _towards(model, views[:, 1], point)
+    facing = towards_camera(model, views[:, 0], point) + towards_camera(model, views[:, 1], point)
     centre = model.centres[views[:, 0]]
     landed = []
     for offset in ((0.0, 0.0), (FACET_PX, 0.0), (0.0, FACET_PX)):
@@ -161,34 +163,71 @@ def _initial_warp(
     return np.stack([(landed[1] - landed[0]) / FACET_PX, (landed[2] - landed[0]) / FACET_PX], axis=2)
 
 
-def _align(
+@dataclass(frozen=True)
+class Facets:
+    """Patches around observations in one view, and how they should look in another.
+
+    Attributes:
+        views: from and to.
+        template: the patch in the first view, mean zero and standard deviation one.
+        warp: Jacobian from its matching pixels to those of the second view.
+        usable: whether it shows something, at a magnification that can be compared.
+    """
+
+    views: Int[ndarray, "m 2"]
+    template: Float32[ndarray, "m p"]
+    warp: Float[ndarray, "m 2 2"]
+    usable: Bool[ndarray, " m"]
+
+
+@dataclass(frozen=True)
+class AlignedFacets:
+    """Where facets were found: position and standard deviation in full-size pixels, and whether to believe it."""
+
+    pixels: Float[ndarray, "m 2"]
+    sigmas: Float[ndarray, " m"]
+    good: Bool[ndarray, " m"]
+
+
+def facets_between(
     pictures: MatchingImages,
     model: Model,
-    seen: Tracks,
-    points: Float[ndarray, "p 3"],
-    reference: Int[ndarray, " m"],
-    target: Int[ndarray, " m"],
-) -> tuple[Float[ndarray, "m 2"], Float[ndarray, " m"], Bool[ndarray, " m"]]:
-    """Positions and standard deviations of the targets in full-size pixels, and which of them converged."""
-    views = np.stack([seen.views[reference], seen.views[target]], 1)
+    views: Int[ndarray, "m 2"],
+    pixels: Float[ndarray, "m 2"],
+    points: Float[ndarray, "m 3"],
+) -> Facets:
+    """Facets at observations (full-size pixels of the first views) of world points."""
     scales = np.array(pictures.scales)[views]
     with np.errstate(divide="ignore", invalid="ignore"):
-        warp = _initial_warp(model, views, seen.pixels[reference], points[seen.points[target]], scales)
+        warp = _initial_warp(model, views, pixels, points, scales)
         size = np.sqrt(np.abs(np.linalg.det(warp)))
-        good = np.isfinite(warp).all((1, 2)) & (size > SIZE_RANGE[0]) & (size < SIZE_RANGE[1])
-    warp = np.where(good[:, None, None], warp, np.eye(2))
-    start = seen.pixels[target] / scales[:, 1:]
+        usable = np.isfinite(warp).all((1, 2)) & (size > SIZE_RANGE[0]) & (size < SIZE_RANGE[1])
     template, contrast = _normalised(
-        _sample(pictures, 0, views[:, 0], _spread(seen.pixels[reference] / scales[:, :1], np.eye(2)[None]))
+        _sample(pictures, 0, views[:, 0], _spread(pixels / scales[:, :1], np.eye(2)[None]))
     )
-    good &= contrast[:, 0] > MIN_CONTRAST
-    fit = _fit(pictures, views[:, 1], template, start, warp)
+    warp = np.where(usable[:, None, None], warp, np.eye(2))
+    return Facets(views, template, warp, usable & (contrast[:, 0] > MIN_CONTRAST))
+
+
+def correlate(pictures: MatchingImages, facets: Facets, pixels: Float[ndarray, "m 2"]) -> Float32[ndarray, " m"]:
+    """Correlation of facets with the second views at given full-size pixels."""
+    at = _spread(pixels / np.array(pictures.scales)[facets.views[:, 1], None], facets.warp)
+    values, _ = _normalised(_sample(pictures, 0, facets.views[:, 1], at))
+    return np.einsum("p,np,np->n", _WEIGHTS, values, facets.template)
+
+
+def align_facets(pictures: MatchingImages, facets: Facets, pixels: Float[ndarray, "m 2"]) -> AlignedFacets:
+    """Find facets in their second views near given full-size pixels."""
+    scales = np.array(pictures.scales)[facets.views[:, 1]]
+    start = pixels / scales[:, None]
+    fit = _fit(pictures, facets.views[:, 1], facets.template, start, facets.warp)
     with np.errstate(divide="ignore", invalid="ignore"):
-        area = np.abs(np.linalg.det(fit.warp)) / np.abs(np.linalg.det(warp))
-    good &= (fit.correlation > MIN_CORRELATION) & (np.linalg.norm(fit.position - start, axis=1) < MAX_SHIFT)
-    good &= (area > SHEAR_RANGE[0]) & (area < SHEAR_RANGE[1]) & (fit.last_step < SETTLED_PX) & np.isfinite(fit.sigma)
+        area = np.abs(np.linalg.det(fit.warp)) / np.abs(np.linalg.det(facets.warp))
+    good = facets.usable & (fit.correlation > MIN_CORRELATION)
+    good &= (np.linalg.norm(fit.position - start, axis=1) < MAX_SHIFT) & (fit.last_step < SETTLED_PX)
+    good &= (area > SHEAR_RANGE[0]) & (area < SHEAR_RANGE[1]) & np.isfinite(fit.sigma)
     sigma = np.maximum(np.nan_to_num(fit.sigma, nan=1.0, posinf=1.0), MIN_SIGMA_PX)
-    return fit.position * scales[:, 1:], sigma * scales[:, 1], good
+    return AlignedFacets(fit.position * scales[:, None], sigma * scales, good)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The last accuracy of cameras that are found: further matches along their epipolar lines, and patches aligned."""
+"""The last accuracy of cameras that are found: patches aligned, further matches along epipolar lines, and points of two photos
+looked for in a third."""
 
 import logging
 import operator
@@ -14,21 +15,32 @@ from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.guided import rematch
 from sparse3d.priors.stereo.patch_alignment import MatchingImages, align_tracks, load_matching_images
 from sparse3d.priors.stereo.registration import GROWING_ROUNDS, refine
+from sparse3d.priors.stereo.track_extension import extend_tracks
 from sparse3d.priors.stereo.tracks import Tracks, build_tracks
+from sparse3d.priors.stereo.triangulation import Structure
 
 logger = logging.getLogger(__name__)
 
 
-def polish(found: Attempt, images: ImageSet, config: CameraConfig) -> Attempt:
+EXTENSIONS = 2
+"""Rounds of looking for points in further photos: the second one finds what the first one's cameras missed."""
+
+
+def polish(found: Attempt, images: ImageSet, config: CameraConfig, *, seed: int) -> Attempt:
     """Cameras and points from better observations; what was found stays where these contradict it.
 
     Args:
         found: with at least two placed views.
     """
     pictures = load_matching_images(images, config.max_side)
+    steps = [
+        lambda best: _align(best, found, pictures, config),
+        lambda best: _rematch_and_align(best, found, pictures, config),
+        *EXTENSIONS * [lambda best: _extend(best, pictures, config, seed)],
+    ]
     best = found
-    for improve in (_align, _rematch_and_align):
-        rival = improve(best, found, pictures, config)
+    for step in steps:
+        rival = step(best)
         if rival.placed < found.placed or not keeps(found, rival, config):
             logger.info("better placed matches contradict the cameras found: keeping these")
             continue
@@ -52,6 +64,17 @@ def _rematch_and_align(best: Attempt, found: Attempt, pictures: MatchingImages, 
     moved, aligned = align_tracks(pictures, rough.model, rough.structure, tracks)
     moved = _without_lonely(moved.select(aligned | _among(tracks, found.tracks)))
     return Attempt(graph, moved, refine(rough.model, moved, config))
+
+
+def _extend(best: Attempt, pictures: MatchingImages, config: CameraConfig, seed: int) -> Attempt:
+    """Points of two photos found in further ones; new observations that do not agree with the scene are forgotten."""
+    tracks, new = extend_tracks(pictures, best.solution.model, best.solution.structure, best.tracks, seed=seed)
+    if not new.any():
+        return best
+    solution = refine(best.solution.model, tracks, config)
+    keep = solution.structure.inlier | ~new
+    structure = Structure(solution.structure.points, solution.structure.inlier[keep])
+    return Attempt(best.graph, tracks.select(keep), replace(solution, structure=structure))
 
 
 def _among(tracks: Tracks, others: Tracks) -> Bool[ndarray, " o"]:
