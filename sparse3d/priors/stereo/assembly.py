@@ -99,7 +99,7 @@ def _is_plain(grown: Solution, graph: MatchGraph, tracks: Tracks, view: int) -> 
     linked = np.array([bool(grown.model.placed[[p.i, p.j]].all()) for p in mine])
     shares = np.nan_to_num(pair_shares(grown, replace(graph, pairs=tuple(mine)), tracks))
     agreeing = float((shares * sizes)[linked].sum())
-    return agreeing >= PLAIN_SHARE * sizes[linked].sum() and agreeing >= PLAIN_LINK * sizes.max()
+    return bool(agreeing >= PLAIN_SHARE * sizes[linked].sum() and agreeing >= PLAIN_LINK * sizes.max())
 
 
 def _ways_to_place(
