@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparse3d.priors.stereo import bundle
+from sparse3d.priors.stereo import bundle, covariance
+from sparse3d.priors.stereo.assembly import add_missing
 from sparse3d.priors.stereo.chaining import place_by_partners
 from sparse3d.priors.stereo.config import CameraConfig
-from sparse3d.priors.stereo.model import Model, distort, normalise, residuals_px
+from sparse3d.priors.stereo.model import Model, distort, normalise, project, residuals_px
 from sparse3d.priors.stereo.registration import refine
 from sparse3d.priors.stereo.tracks import Tracks, build_tracks
 from sparse3d.priors.stereo.triangulation import triangulate
@@ -221,3 +222,66 @@ def test_photos_held_upright_and_sideways_keep_their_principal_points():
     points = cloud()
     found = bundle.adjust(mixed, exact_tracks(replace(mixed, centre=middle + 2.0), points), points, CONFIG).model
     np.testing.assert_allclose(found.centre, middle, atol=0.05)
+
+
+def test_pose_sigmas_are_the_spread_over_draws_of_the_noise():
+    truth, points, noise = exact_model(), cloud(60), 0.5
+    held = replace(truth, intrinsics_free=np.zeros(4, bool), pose_free=np.array([False, True, True, True]))
+    rotation, position = [], []
+    for seed in range(40):
+        tracks = exact_tracks(truth, points)
+        off = np.random.default_rng(seed).normal(scale=noise, size=tracks.pixels.shape)
+        found = bundle.adjust(held, replace(tracks, pixels=tracks.pixels + off), points, CONFIG).model
+        # The scale is free: compare at the length of the first baseline.
+        scale = np.linalg.norm(truth.centres[1] - truth.centres[0]) / np.linalg.norm(
+            found.centres[1] - found.centres[0]
+        )
+        centres = found.centres[0] + scale * (found.centres - found.centres[0])
+        position.append(np.linalg.norm(centres[2] - truth.centres[2]))
+        relative = found.cam_from_world[2, :3, :3] @ truth.cam_from_world[2, :3, :3].T
+        rotation.append(np.degrees(np.arccos(np.clip((np.trace(relative) - 1) / 2, -1, 1))))
+    # Robust weights of Gaussian noise are below one: the sigmas are somewhat too large.
+    sigmas = covariance.pose_sigmas(held, exact_tracks(truth, points, noise=noise), points, CONFIG)
+    expected = np.sqrt(np.mean(np.square(rotation))), np.sqrt(np.mean(np.square(position)))
+    for sigma, spread in zip(sigmas, expected, strict=True):
+        assert sigma[0] == 0
+        assert 0.6 * spread < sigma[2] / covariance.SYSTEMATIC < 2.0 * spread
+
+
+def test_sigmas_do_not_depend_on_the_frame():
+    truth, points = exact_model(), cloud(60)
+    tracks = exact_tracks(truth, points, noise=0.5)
+    turn = look_at((0.3, 0.2, 0.1), (1.0, 0.5, 2.0))[:3, :3]
+    poses = move_cameras(truth.cam_from_world, 3.0, turn, np.array([5.0, -2.0, 1.0]))
+    moved = move_points(points, 3.0, turn, np.array([5.0, -2.0, 1.0]))
+    rotation, position = covariance.pose_sigmas(truth, tracks, points, CONFIG)
+    rotation_moved, position_moved = covariance.pose_sigmas(truth.with_poses(poses), tracks, moved, CONFIG)
+    np.testing.assert_allclose(rotation_moved, rotation, rtol=1e-3)
+    np.testing.assert_allclose(position_moved, 3 * position, rtol=1e-3)
+    assert (rotation > 0).all()
+
+
+def test_a_view_goes_to_its_strong_partner_and_not_to_a_repeated_part():
+    truth, points = exact_model(4), cloud(420)
+    tracks = exact_tracks(truth, points)
+    pixels = [tracks.pixels[tracks.views == v].copy() for v in range(4)]
+    # View 3 truly shares points 200-419 with view 2, of which a dozen are seen by view 1; its keypoints 0-59 look like
+    # the points 0-59 of views 0 and 1, as from a place where it is not.
+    fake = np.full((4, 4, 4), np.nan)
+    fake[3] = look_at((-2.2, -0.4, 0.8))
+    false_pixels, _ = project(truth.with_poses(fake), np.full(60, 3), points[:60])
+    pixels[3][:60] = false_pixels
+    keep = {
+        (0, 1): np.arange(0, 120), (1, 2): np.arange(60, 212), (2, 3): np.arange(200, 420), (0, 3): np.arange(60),
+        (1, 3): np.arange(60),
+    }  # fmt: skip
+    pairs = tuple(Pair(i, j, np.stack([at] * 2, 1), np.zeros((3, 3))) for (i, j), at in keep.items())
+    graph = MatchGraph(tuple(pixels), tuple(np.full(len(p), 0.5) for p in pixels), (1.0,) * 4, pairs, ())
+    linked = build_tracks(graph)
+    poses = truth.cam_from_world.copy()
+    poses[3] = np.nan
+    start = refine(replace(truth, intrinsics_free=np.zeros(4, bool)).with_poses(poses), linked, CONFIG)
+    found = add_missing(start, graph, linked, CONFIG, seed=0).model
+    relative = found.cam_from_world[3, :3, :3] @ found.cam_from_world[2, :3, :3].T
+    true = truth.cam_from_world[3, :3, :3] @ truth.cam_from_world[2, :3, :3].T
+    assert np.degrees(np.arccos(np.clip((np.trace(relative @ true.T) - 1) / 2, -1, 1))) < 0.5

@@ -19,6 +19,7 @@ from sparse3d.priors.stereo.model import Model
 from sparse3d.priors.stereo.output import to_camera_prior
 from sparse3d.priors.stereo.polish import polish
 from sparse3d.priors.stereo.registration import Solution
+from sparse3d.priors.stereo.sanity import drop_contradicted, turned_in_place
 from sparse3d.priors.stereo.tracks import Tracks
 from sparse3d.priors.stereo.two_view import MatchGraph
 
@@ -63,6 +64,12 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
     if not graph.pairs and model.placed.sum() < 2:
         raise InputError(_no_overlap(images, graph))
     warnings = _check_given(model, graph) if model.placed.sum() >= 2 else []
+    if not model.placed.any() and turned_in_place(graph, found.solution.model, config):
+        raise InputError(
+            f"the {len(images)} photos look from one place, the camera only turned: nothing in them tells how far things "
+            "are. Take a step to the side between photos"
+        )
+    found = drop_contradicted(found, config)
     if found.placed >= 2:
         found = polish(found, images, config, seed=seed)
     found = settle_frame(found, model)

@@ -42,6 +42,18 @@ def pair_shares(solution: Solution, graph: MatchGraph, tracks: Tracks) -> Float[
     return np.array(shares)
 
 
+def view_shares(solution: Solution, graph: MatchGraph, tracks: Tracks) -> Float[ndarray, " view"]:
+    """Of each view's matches with placed views, the share that agrees with the scene; NaN where it has none."""
+    shares, placed = np.nan_to_num(pair_shares(solution, graph, tracks)), solution.model.placed
+    agreeing, matched = np.zeros(len(placed)), np.zeros(len(placed))
+    for share, pair in zip(shares, graph.pairs, strict=True):
+        if placed[pair.i] and placed[pair.j]:
+            for view in (pair.i, pair.j):
+                agreeing[view] += share * len(pair.matches)
+                matched[view] += len(pair.matches)
+    return np.where(matched > 0, agreeing / np.maximum(matched, 1), np.nan)
+
+
 def explained_cost(solution: Solution, tracks: Tracks, config: CameraConfig) -> float:
     """How badly a solution explains all matches: robust reprojection cost, a fixed price an unexplained observation and
     an unplaced view, and the priors of the intrinsics. Comparable between solutions over the same tracks."""
