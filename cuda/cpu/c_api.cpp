@@ -105,7 +105,8 @@ void check(const s3d_patchmatch& p) {
           "patchmatch: a part of the prior is missing");
   require(std::isfinite(p.near_inverse) && p.far_inverse >= 0 && p.far_inverse < p.near_inverse,
           "patchmatch: expected 0 <= far_inverse < near_inverse");
-  require(p.step > 0 && p.max_error > 0, "patchmatch: step and max_error must be positive");
+  require(p.step > 0 && p.reach >= 0 && p.max_error > 0,
+          "patchmatch: step and max_error must be positive, reach not negative");
   for (int i = 0; i < p.views; ++i)
     require(p.others[i].quads && p.others[i].width > 1 && p.others[i].height > 1 && p.others[i].width <= kMaxPixels &&
                 p.others[i].height <= kMaxPixels,

@@ -183,7 +183,7 @@ class Pixels {
   }
 
   void refine() {
-    const Real reach = f_.step * Real(4) / Real(1 << std::min(f_.iteration, 6));
+    const Real reach = f_.step * f_.reach / Real(1 << std::min(f_.iteration, 6));
     const T shift(reach), tilt(reach / Real(-kWindowFirst));
     if (f_.prior_inverse) try_plane(prior_);
     // The slope that the neighbours' depths have.

@@ -24,7 +24,7 @@ template <class Real>
 struct PatchmatchFrame {
   int width, height, views;
   uint32_t seed;
-  int iteration;  // from 0; perturbations halve with each
+  int iteration;  // from 0; `reach` halves with each
   bool last;
   const Real* grey;     // (padded) of the reference, in levels of 255, edges repeated
   const uint8_t* mask;  // (height, width)
@@ -32,7 +32,7 @@ struct PatchmatchFrame {
   PlaneMaps<Real> before, after;
   const Real *prior_inverse, *prior_slope_x, *prior_slope_y, *prior_weight;  // (height, width), or all null
   Real* view_costs;                                                          // (views, height, width), or null
-  Real far_inverse, near_inverse, step, grey_share, geometric_share, max_error;
+  Real far_inverse, near_inverse, step, reach, grey_share, geometric_share, max_error;
 };
 
 template <class Real>

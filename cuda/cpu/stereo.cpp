@@ -62,6 +62,8 @@ void patchmatch(Workspace<Real>* w, const s3d_patchmatch& c) {
     copy_rows(static_cast<const Real*>(c.slope_y), m.slope_y, c.width, c.height, true);
   }
   pad_grey(c, memory + 8 * size);
+  if (c.view_costs)
+    std::fill_n(static_cast<Real*>(c.view_costs), size_t(c.views) * c.width * c.height, Real(kWorstCost));
   StereoView<Real> others[kMaxStereoViews];
   for (int v = 0; v < c.views; ++v) others[v] = stereo_view<Real>(c.others[v]);
   f.width = c.width;
@@ -79,6 +81,7 @@ void patchmatch(Workspace<Real>* w, const s3d_patchmatch& c) {
   f.far_inverse = Real(c.far_inverse);
   f.near_inverse = Real(c.near_inverse);
   f.step = Real(c.step);
+  f.reach = Real(c.reach);
   f.grey_share = Real(c.grey_share);
   f.geometric_share = Real(c.geometric_share);
   f.max_error = Real(c.max_error);

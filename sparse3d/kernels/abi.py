@@ -192,6 +192,7 @@ class Patchmatch(ctypes.Structure):
         ("far_inverse", _double),
         ("near_inverse", _double),
         ("step", _double),
+        ("reach", _double),
         ("grey_share", _double),
         ("geometric_share", _double),
         ("max_error", _double),

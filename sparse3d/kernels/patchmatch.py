@@ -15,6 +15,10 @@ from sparse3d.kernels.library import check, load_library
 _DTYPES = {np.dtype(np.float32): abi.FLOAT32, np.dtype(np.float64): abi.FLOAT64}
 
 
+WORST_COST = 2.0
+"""Cost where nothing can be said: out of sight or out of range."""
+
+
 @dataclass(frozen=True)
 class Planes:
     """A plane a pixel, affine in inverse depth over the image.
@@ -66,6 +70,7 @@ class PatchmatchOptions:
     Attributes:
         far_inverse, near_inverse: range of inverse depth; far may be 0.
         step: change of inverse depth that moves a pixel by about one in the other views.
+        reach: perturbation of inverse depth in the first iteration, in steps; halved in each.
         iterations: each tries nine planes of the neighbourhood and six more a pixel.
         grey_share: share of the plain difference of grey in the photometric cost.
         geometric_share: cost of missing the other views' surfaces by `max_error_px`; 0 ignores them.
@@ -77,6 +82,7 @@ class PatchmatchOptions:
     far_inverse: float
     near_inverse: float
     step: float
+    reach: float = 4.0
     iterations: int = 4
     grey_share: float = 0.15
     geometric_share: float = 0.0
@@ -144,7 +150,7 @@ def patchmatch(
         *(kept[0].ctypes.data, kept[1].ctypes.data, others),
         *([a.ctypes.data for a in given] or [None] * 4),
         *(a.ctypes.data for a in (*planes, cost, view_costs)),
-        *(options.far_inverse, options.near_inverse, options.step),
+        *(options.far_inverse, options.near_inverse, options.step, options.reach),
         *(options.grey_share, options.geometric_share, options.max_error_px),
     )
     lease = POOL.acquire()

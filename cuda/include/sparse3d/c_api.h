@@ -179,6 +179,7 @@ typedef struct s3d_patchmatch {
   void* view_costs;         /* (views, h, w) out: the cost in each view, 2 where it does not see the pixel; or NULL */
   double far_inverse, near_inverse; /* range of inverse depth */
   double step;                      /* change of inverse depth that moves a pixel by about one in the other views */
+  double reach;                     /* perturbation in the first iteration, in steps; halved in each */
   double grey_share;                /* of the plain difference of grey in the photometric cost */
   double geometric_share;           /* cost of missing the other views' surfaces by max_error pixels */
   double max_error;

@@ -1,35 +1,60 @@
 """PatchMatch over all views: from a surface a view to slanted planes, first by the photos alone, then in agreement."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt32
 
-from sparse3d.kernels.patchmatch import Matched, PatchmatchOptions, PlanarPrior, Planes, StereoView, pack_quads, patchmatch
-from sparse3d.priors.stereo.plane_sweep import PosedImage
+from sparse3d.kernels.patchmatch import (
+    WORST_COST,
+    Matched,
+    PatchmatchOptions,
+    PlanarPrior,
+    Planes,
+    StereoView,
+    patchmatch,
+)
+from sparse3d.priors.stereo.plane_sweep import PosedImage, combine_costs
 from sparse3d.priors.stereo.view_selection import DepthRange, inverse_step
 
 
 @dataclass(frozen=True)
-class PatchmatchConfig:
-    """Settings of the PatchMatch rounds.
+class Round:
+    """One round of PatchMatch over all views.
 
     Attributes:
-        iterations: of the first round, which knows the photos alone.
-        rounds: rounds after it, which know the other views' depths.
-        round_iterations: iterations of each of these.
+        iterations: of the kernel.
+        reach: perturbation of inverse depth in the first of them, in pixels of the other views; halved in each.
+        geometric_share: cost of disagreeing with another view by `max_error_px` or more; 0 looks at the photos alone.
+        prior_weight: cost of lying two pixels off the surface that the stage starts from: it decides where texture
+            does not.
+    """
+
+    iterations: int
+    reach: float
+    geometric_share: float
+    prior_weight: float
+
+
+@dataclass(frozen=True)
+class PatchmatchConfig:
+    """Settings of the PatchMatch pass.
+
+    Attributes:
+        stages: each is some rounds, after which the views are compared and completed; the result is the next one's
+            prior.
         grey_share: share of the plain difference of grey in the photometric cost.
-        geometric_share: cost of disagreeing with another view by `max_error_px` or more.
         max_error_px: at which the cost of disagreeing stops growing.
     """
 
-    iterations: int = 4
-    rounds: int = 2
-    round_iterations: int = 3
+    stages: tuple[tuple[Round, ...], ...] = (
+        (Round(4, 4.0, 0.0, 0.07), Round(3, 2.0, 0.2, 0.07), Round(3, 1.0, 0.2, 0.07)),
+        (Round(3, 2.0, 0.2, 0.1),),
+        (Round(3, 1.0, 0.2, 0.1),),
+    )
     grey_share: float = 0.15
-    geometric_share: float = 0.2
     max_error_px: float = 2.0
 
 
@@ -62,43 +87,58 @@ def planes_of(inverse: Float32[np.ndarray, "h w"], relative_edge: float) -> Plan
 def match_view(
     task: Task,
     views: Sequence[PosedImage],
-    quads: Sequence[np.ndarray],
+    quads: Sequence[UInt32[np.ndarray, "_h _w"]],
     start: Planes,
+    prior: PlanarPrior,
+    visible: Sequence[Float32[np.ndarray, "h w"]],
+    inverses: Sequence[Float32[np.ndarray, "_h _w"]] | None,
+    settings: Round,
     config: PatchmatchConfig,
-    *,
-    iterations: int,
-    inverses: Sequence[Float32[np.ndarray, "_h _w"]] | None = None,
-    visible: Sequence[Float32[np.ndarray, "h w"]] | None = None,
-    prior: PlanarPrior | None = None,
 ) -> Matched:
-    """One round of one view."""
+    """One round of one view.
+
+    Args:
+        task: the view and its neighbours.
+        views: all of them.
+        quads: their grey images.
+        start: the view's planes.
+        prior: planes to be tried and preferred.
+        visible: weight of every view at each pixel of this one.
+        inverses: all views' inverse depths; None when only the photos count.
+        settings, config: of the round and of the pass.
+    """
     view = views[task.index]
     others = [views[j] for j in task.neighbours]
-    maps = [
-        np.where(views[j].mask, 0 if inverses is None else inverses[j], -1).astype(np.float32) for j in task.neighbours
-    ]
+    known = [np.where(views[j].mask, 0 if inverses is None else inverses[j], -1) for j in task.neighbours]
     stereo = [
-        _stereo_view(view, other, quads[j], known, None if visible is None else visible[j])
-        for other, j, known in zip(others, task.neighbours, maps, strict=True)
+        _stereo_view(view, other, quads[j], surface.astype(np.float32), visible[j])
+        for other, j, surface in zip(others, task.neighbours, known, strict=True)
     ]
     options = PatchmatchOptions(
         far_inverse=max(task.span.far_inverse, 1e-3 * task.span.near_inverse),
         near_inverse=task.span.near_inverse,
         step=inverse_step(view, others, task.span, 1.0),
-        iterations=iterations,
+        reach=settings.reach,
+        iterations=settings.iterations,
         grey_share=config.grey_share,
-        geometric_share=0.0 if inverses is None else config.geometric_share,
+        geometric_share=0.0 if inverses is None else settings.geometric_share,
         max_error_px=config.max_error_px,
-        threads=1,
     )
     return patchmatch(quads[task.index], view.mask, start, stereo, options, prior)
+
+
+def photometric_cost(found: Matched) -> Float32[np.ndarray, "h w"]:
+    """Cost in [0, 1] over the views that see each pixel, the better ones counting more."""
+    seen = found.view_costs < WORST_COST
+    costs = np.minimum(found.view_costs, 1).astype(np.float32)
+    return combine_costs(list(costs), list(seen.astype(np.float32))).astype(np.float32)
 
 
 def _stereo_view(
     reference: PosedImage, other: PosedImage, quads: np.ndarray, inverse: np.ndarray, visible: np.ndarray | None
 ) -> StereoView:
-    there, shift = transfer(reference, other)
-    back, back_shift = transfer(other, reference)
+    there, shift = _transfer(reference, other)
+    back, back_shift = _transfer(other, reference)
     to_index = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
     return StereoView(
         quads=quads,
@@ -111,7 +151,7 @@ def _stereo_view(
     )
 
 
-def transfer(reference: PosedImage, other: PosedImage) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]:
+def _transfer(reference: PosedImage, other: PosedImage) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]:
     """Homography and shift from pixels of one view, with inverse depth, to homogeneous pixels of another."""
     rotation = other.cam_from_world[:3, :3] @ reference.cam_from_world[:3, :3].T
     translation = other.cam_from_world[:3, 3] - rotation @ reference.cam_from_world[:3, 3]

@@ -1,0 +1,46 @@
+"""How likely a depth that a second view confirms is right, from what is known without the truth.
+
+Right means within 1 % of the true depth or within twice the uncertainty of triangulation, whichever is larger. The
+logistic function's weights are fitted by `benchmarks/fit_confidence.py` over three scenes that count alike; each
+feature may act in one direction only, so that no weight fits a peculiarity of theirs.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Float32
+
+from sparse3d.priors.stereo.consistency import Agreement
+
+COMPANY_WINDOW = 31
+"""Side in pixels of the window in which the share of confirmed pixels is taken: chance agreement comes in islands."""
+
+LEAST_MOTION, MOST_MOTION = 8.0, 512.0
+"""Pixels a relative change of depth between which precision counts: beyond them neither bad nor good gets worse or
+better."""
+
+BIAS = 0.03
+"""Log odds of a depth without a flaw at 64 pixels of motion, alone in its neighbourhood."""
+
+WEIGHTS = {"third": 0.18, "cost": -3.03, "error": -0.86, "precision": 0.33, "violations": -0.31, "company": 2.83}
+"""Log odds a unit of each of `features`."""
+
+
+def features(cost: Float32[np.ndarray, "h w"], found: Agreement) -> dict[str, Float32[np.ndarray, "h w"]]:
+    """What tells right from wrong, by name: cost of matching and misses in pixels (0 to 1), log2 of the motion over 64
+    pixels, violations (up to 2), whether a third view agrees, and the share of confirmed pixels around."""
+    company = cv2.blur((found.support > 0).astype(np.float32), (COMPANY_WINDOW, COMPANY_WINDOW))
+    return {
+        "third": (found.support >= 3).astype(np.float32),
+        "cost": np.clip(cost, 0, 1),
+        "error": np.clip(found.error_px, 0, 1),
+        "precision": np.log2(np.clip(found.motion_px, LEAST_MOTION, MOST_MOTION) / np.float32(64)),
+        "violations": np.minimum(found.violations, 2).astype(np.float32),
+        "company": company,
+    }
+
+
+def confidence_of(cost: Float32[np.ndarray, "h w"], found: Agreement) -> Float32[np.ndarray, "h w"]:
+    """Probability in [0, 1] that a depth is right; 0 where no second view agrees."""
+    seen = features(cost, found)
+    log_odds = sum((np.float32(WEIGHTS[name]) * seen[name] for name in WEIGHTS), np.float32(BIAS))
+    return np.where(found.support > 0, 1 / (1 + np.exp(-log_odds)), 0).astype(np.float32)
