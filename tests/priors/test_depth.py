@@ -11,7 +11,9 @@ from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.core.geometry_prior import CameraPrior, SparsePoints
 from sparse3d.core.images import ImageSet, Photo
-from sparse3d.priors.stereo.depth import COMPLETED_CONFIDENCE, DepthConfig, estimate_depth
+from sparse3d.priors.stereo.depth import estimate_depth
+from sparse3d.priors.stereo.depth_config import DepthConfig
+from sparse3d.priors.stereo.reconcile import COMPLETED_CONFIDENCE
 
 SPHERE_CENTRE, SPHERE_RADIUS = np.array([0.15, 0.0, 3.2]), 0.7
 WALL_NORMAL, WALL_OFFSET = np.array([0.25, 0.1, -1.0]), -4.5

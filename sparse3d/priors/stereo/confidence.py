@@ -14,23 +14,25 @@ from sparse3d.priors.stereo.consistency import Agreement
 COMPANY_WINDOW = 31
 """Side in pixels of the window in which the share of confirmed pixels is taken: chance agreement comes in islands."""
 
+MATCHING_PX = 0.5
+"""Standard deviation of matching, in pixels: of what the uncertainty of triangulation is made."""
+
 LEAST_MOTION, MOST_MOTION = 8.0, 512.0
 """Pixels a relative change of depth between which precision counts: beyond them neither bad nor good gets worse or
 better."""
 
-BIAS = 0.03
+BIAS = -0.58
 """Log odds of a depth without a flaw at 64 pixels of motion, alone in its neighbourhood."""
 
-WEIGHTS = {"third": 0.18, "cost": -3.03, "error": -0.86, "precision": 0.33, "violations": -0.31, "company": 2.83}
-"""Log odds a unit of each of `features`."""
+WEIGHTS = {"cost": -2.02, "error": -1.2, "precision": 0.33, "violations": -0.47, "company": 3.3}
+"""Log odds a unit of each of `features`. (That a third view agrees adds nothing to them.)"""
 
 
 def features(cost: Float32[np.ndarray, "h w"], found: Agreement) -> dict[str, Float32[np.ndarray, "h w"]]:
     """What tells right from wrong, by name: cost of matching and misses in pixels (0 to 1), log2 of the motion over 64
-    pixels, violations (up to 2), whether a third view agrees, and the share of confirmed pixels around."""
+    pixels, violations (up to 2), and the share of confirmed pixels around."""
     company = cv2.blur((found.support > 0).astype(np.float32), (COMPANY_WINDOW, COMPANY_WINDOW))
     return {
-        "third": (found.support >= 3).astype(np.float32),
         "cost": np.clip(cost, 0, 1),
         "error": np.clip(found.error_px, 0, 1),
         "precision": np.log2(np.clip(found.motion_px, LEAST_MOTION, MOST_MOTION) / np.float32(64)),

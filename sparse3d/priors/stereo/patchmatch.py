@@ -54,7 +54,7 @@ class PatchmatchConfig:
         (Round(3, 2.0, 0.2, 0.1),),
         (Round(3, 1.0, 0.2, 0.1),),
     )
-    grey_share: float = 0.15
+    grey_share: float = 0.05
     max_error_px: float = 2.0
 
 

@@ -47,8 +47,13 @@ MIN_REGION = 1 / 4000
 
 
 def reconcile(
-    views: Sequence[PosedImage], matches: list[Match], spans: list[DepthRange], config: DepthConfig, run: Callable,
-    *, last: bool = True,
+    views: Sequence[PosedImage],
+    matches: list[Match],
+    spans: list[DepthRange],
+    config: DepthConfig,
+    run: Callable,
+    *,
+    last: bool = True,
 ) -> list[Surface]:
     """Compare the views, give every pixel its confidence, and complete what is not confirmed."""
     inverses = [np.where(view.mask, match.inverse, 0) for view, match in zip(views, matches, strict=True)]

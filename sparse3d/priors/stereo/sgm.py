@@ -6,6 +6,7 @@ Paths advance over whole rows at once, so that numpy's vector instructions do th
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8, UInt16
 
+
 def aggregate(
     volume: UInt8[np.ndarray, "h d w"], grey: Float32[np.ndarray, "h w"], p1: int, p2: int, edge_scale: float
 ) -> UInt16[np.ndarray, "h d w"]:

@@ -111,10 +111,10 @@ def _patchmatch_pass(problem: Problem, coarse: list[Surface]) -> list[Surface]:
     config = problem.config.patchmatch
     quads = problem.run(lambda i: pack_quads(problem.views[i].grey))
     surfaces = [_enlarged(view, surface) for view, surface in zip(problem.views, coarse, strict=True)]
-    planes = problem.run(lambda i: planes_of(surfaces[i].inverse, EDGE_RELATIVE))
+    planes = _planes(problem, surfaces)
     inverses = None
     for stage, rounds in enumerate(config.stages):
-        priors = problem.run(lambda i: planes_of(surfaces[i].inverse, EDGE_RELATIVE))
+        priors = _planes(problem, surfaces)
         if stage > 0:
             inverses = [surface.inverse for surface in surfaces]
         for settings in rounds:
@@ -125,6 +125,10 @@ def _patchmatch_pass(problem: Problem, coarse: list[Surface]) -> list[Surface]:
         last = stage + 1 == len(config.stages)
         surfaces = reconcile(problem.views, matches, problem.spans, problem.config, problem.run, last=last)
     return surfaces
+
+
+def _planes(problem: Problem, surfaces: list[Surface]) -> list[Planes]:
+    return problem.run(lambda i: planes_of(surfaces[i].inverse, EDGE_RELATIVE))
 
 
 def _round(
