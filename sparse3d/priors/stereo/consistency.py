@@ -1,6 +1,6 @@
 """Do the views' depth maps agree? Support, free-space violations, visibility and precision."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -118,7 +118,7 @@ class Agreement:
     Attributes:
         support: number of other views that agree.
         violations: number of other views that see through the pixel.
-        visible: for each other view, weight in {0.1, 0.5, 1} with which it should be matched: 1 where it agrees, 0.1
+        visible: for each view asked for, weight in {0.1, 0.5, 1} with which it should be matched: 1 where it agrees, 0.1
             where it is known to see something nearer or farther.
         mean_inverse: mean inverse depth of the pixel and of the views that agree.
         error_px: mean distance by which the trips to agreeing views and back miss; 0 where none agrees.
@@ -127,7 +127,7 @@ class Agreement:
 
     support: Int32[np.ndarray, "h w"]
     violations: Int32[np.ndarray, "h w"]
-    visible: tuple[Float32[np.ndarray, "h w"], ...]
+    visible: Mapping[int, Float32[np.ndarray, "h w"]]
     mean_inverse: Float32[np.ndarray, "h w"]
     error_px: Float32[np.ndarray, "h w"]
     motion_px: Float32[np.ndarray, "h w"]
@@ -139,16 +139,16 @@ def agreement(
     inverses: Sequence[Float32[np.ndarray, "_h _w"]],
     confidences: Sequence[Float32[np.ndarray, "_h _w"]],
     config: AgreementConfig,
+    neighbours: Collection[int] = (),
 ) -> Agreement:
-    """Compare one view's depth with every other view's."""
+    """Compare one view's depth with every other view's; the visibility of some is kept."""
     inverse = inverses[index]
     support = np.zeros(inverse.shape, np.int32)
     violations = np.zeros(inverse.shape, np.int32)
-    total, visible = inverse.copy(), []
+    total, visible = inverse.copy(), {}
     error, motion = np.zeros_like(inverse), np.zeros_like(inverse)
     for other in range(len(views)):
         if other == index:
-            visible.append(np.zeros_like(inverse))
             continue
         result = compare(views[index], inverse, views[other], inverses[other], confidences[other], config)
         error += np.where(result.agrees, result.error_px, 0)
@@ -156,8 +156,9 @@ def agreement(
         support += result.agrees
         violations += result.in_front & (result.confidence > 0)
         total += np.where(result.agrees, result.inverse_depth, 0)
-        known_bad = (result.hidden | result.in_front) & (result.confidence > 0)
-        visible.append(np.where(result.agrees, 1, np.where(known_bad, 0.1, 0.5)).astype(np.float32))
+        if other in neighbours:
+            known_bad = (result.hidden | result.in_front) & (result.confidence > 0)
+            visible[other] = np.where(result.agrees, 1, np.where(known_bad, 0.1, 0.5)).astype(np.float32)
     mean_inverse = (total / (support + 1)).astype(np.float32)
     error = (error / np.maximum(support, 1)).astype(np.float32)
-    return Agreement(support, violations, tuple(visible), mean_inverse, error, motion)
+    return Agreement(support, violations, visible, mean_inverse, error, motion)

@@ -1,6 +1,6 @@
 """PatchMatch over all views: from a surface a view to slanted planes, first by the photos alone, then in agreement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +17,7 @@ from sparse3d.kernels.patchmatch import (
     patchmatch,
 )
 from sparse3d.priors.stereo.plane_sweep import PosedImage, combine_costs
-from sparse3d.priors.stereo.view_selection import DepthRange, inverse_step
+from sparse3d.priors.stereo.view_selection import Task, inverse_step
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,6 @@ class PatchmatchConfig:
     max_error_px: float = 2.0
 
 
-@dataclass(frozen=True)
-class Task:
-    """One view with those that it is matched with.
-
-    Attributes:
-        index: of the view.
-        neighbours: of the others, best first.
-        span: range of inverse depth.
-    """
-
-    index: int
-    neighbours: tuple[int, ...]
-    span: DepthRange
-
-
 def planes_of(inverse: Float32[np.ndarray, "h w"], relative_edge: float) -> Planes:
     """The planes that a surface's own gradient gives; level ones where it jumps."""
     smooth = cv2.GaussianBlur(inverse, (0, 0), 2.0)
@@ -90,7 +75,7 @@ def match_view(
     quads: Sequence[UInt32[np.ndarray, "_h _w"]],
     start: Planes,
     prior: PlanarPrior,
-    visible: Sequence[Float32[np.ndarray, "h w"]],
+    visible: Mapping[int, Float32[np.ndarray, "h w"]],
     inverses: Sequence[Float32[np.ndarray, "_h _w"]] | None,
     settings: Round,
     config: PatchmatchConfig,
@@ -103,7 +88,7 @@ def match_view(
         quads: their grey images.
         start: the view's planes.
         prior: planes to be tried and preferred.
-        visible: weight of every view at each pixel of this one.
+        visible: weight of every neighbour at each pixel of this one.
         inverses: all views' inverse depths; None when only the photos count.
         settings, config: of the round and of the pass.
     """

@@ -1,6 +1,6 @@
 """From what matching says of each view to surfaces: the views are compared, and what no second one confirms is filled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,7 +12,7 @@ from sparse3d.priors.stereo.confidence import confidence_of
 from sparse3d.priors.stereo.consistency import Agreement, agreement, compare
 from sparse3d.priors.stereo.depth_config import DepthConfig
 from sparse3d.priors.stereo.plane_sweep import PosedImage
-from sparse3d.priors.stereo.view_selection import DepthRange
+from sparse3d.priors.stereo.view_selection import DepthRange, Task
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Match:
 
 @dataclass(frozen=True)
 class Surface:
-    """One view after the views were compared: complete inverse depth, confidence and support."""
+    """One view after the views were compared: complete inverse depth, confidence, support, and its neighbours' visibility."""
 
     inverse: Float32[np.ndarray, "h w"]
     confidence: Float32[np.ndarray, "h w"]
     support: Int32[np.ndarray, "h w"]
-    visible: tuple[Float32[np.ndarray, "h w"], ...]
+    visible: Mapping[int, Float32[np.ndarray, "h w"]]
 
 
 EDGE_RELATIVE = 0.04
@@ -49,22 +49,28 @@ MIN_REGION = 1 / 4000
 def reconcile(
     views: Sequence[PosedImage],
     matches: list[Match],
-    spans: list[DepthRange],
+    tasks: Sequence[Task],
     config: DepthConfig,
     run: Callable,
     *,
     last: bool = True,
 ) -> list[Surface]:
-    """Compare the views, give every pixel its confidence, and complete what is not confirmed."""
+    """Compare the views, give every pixel its confidence, and complete what is not confirmed.
+
+    Args:
+        views, matches, tasks: one a view.
+        config: settings.
+        run: maps a function over the views' indices.
+        last: whether filled-in depth is carved by what other views see through; not worth its time in between.
+    """
     inverses = [np.where(view.mask, match.inverse, 0) for view, match in zip(views, matches, strict=True)]
     photometric = [(match.cost < 0.6).astype(np.float32) for match in matches]
 
     def finish(i: int) -> Surface:
-        found = agreement(i, views, inverses, photometric, config.agreement)
-        return _finish(views[i], matches[i], found, spans[i], config)
+        found = agreement(i, views, inverses, photometric, config.agreement, tasks[i].neighbours)
+        return _finish(views[i], matches[i], found, tasks[i].span, config)
 
     surfaces = run(finish)
-
     if not last:
         return surfaces
 

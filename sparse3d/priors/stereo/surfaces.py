@@ -21,11 +21,11 @@ from sparse3d.kernels.library import is_available
 from sparse3d.kernels.patchmatch import PlanarPrior, Planes, pack_quads
 from sparse3d.priors.stereo.completion import sharpen_edges
 from sparse3d.priors.stereo.depth_config import DepthConfig
-from sparse3d.priors.stereo.patchmatch import Round, Task, match_view, photometric_cost, planes_of
+from sparse3d.priors.stereo.patchmatch import Round, match_view, photometric_cost, planes_of
 from sparse3d.priors.stereo.plane_sweep import PosedImage
 from sparse3d.priors.stereo.reconcile import EDGE_RELATIVE, Match, Surface, reconcile
 from sparse3d.priors.stereo.sweeping import sweep_band, sweep_planes
-from sparse3d.priors.stereo.view_selection import depth_range, neighbours_of, points_seen
+from sparse3d.priors.stereo.view_selection import Task, depth_range, neighbours_of, points_seen
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,6 @@ class Problem:
     tasks: tuple[Task, ...]
     config: DepthConfig
     run: Callable[[Callable], list]
-
-    @property
-    def spans(self) -> list:
-        return [task.span for task in self.tasks]
 
 
 def estimate_surfaces(views: Sequence[PosedImage], points: SparsePoints, config: DepthConfig) -> list[Surface]:
@@ -92,7 +88,7 @@ def _first_pass(problem: Problem) -> list[Surface]:
         task = problem.tasks[i]
         return sweep_planes(small[i], [small[j] for j in task.neighbours], task.span, config)
 
-    return reconcile(small, problem.run(coarse), problem.spans, config, problem.run, last=False)
+    return reconcile(small, problem.run(coarse), problem.tasks, config, problem.run, last=False)
 
 
 def _band_pass(problem: Problem, surfaces: list[Surface]) -> list[Surface]:
@@ -103,7 +99,7 @@ def _band_pass(problem: Problem, surfaces: list[Surface]) -> list[Surface]:
         ids = list(problem.tasks[i].neighbours)
         return sweep_band(views[i], [views[j] for j in ids], ids, surfaces[i], problem.tasks[i].span, config)
 
-    return reconcile(views, problem.run(fine), problem.spans, config, problem.run)
+    return reconcile(views, problem.run(fine), problem.tasks, config, problem.run)
 
 
 def _patchmatch_pass(problem: Problem, coarse: list[Surface]) -> list[Surface]:
@@ -123,7 +119,7 @@ def _patchmatch_pass(problem: Problem, coarse: list[Surface]) -> list[Surface]:
             inverses = [p.inverse for p in planes]
         matches = [Match(m.planes.inverse, photometric_cost(m)) for m in matched]
         last = stage + 1 == len(config.stages)
-        surfaces = reconcile(problem.views, matches, problem.spans, problem.config, problem.run, last=last)
+        surfaces = reconcile(problem.views, matches, problem.tasks, problem.config, problem.run, last=last)
     return surfaces
 
 
@@ -167,5 +163,5 @@ def _enlarged(view: PosedImage, surface: Surface) -> Surface:
 
     confidence = resize(surface.confidence, cv2.INTER_NEAREST)
     inverse = sharpen_edges(resize(surface.inverse, cv2.INTER_LINEAR), confidence, view.colour, EDGE_RELATIVE, radius=4)
-    visible = tuple(resize(a, cv2.INTER_NEAREST) for a in surface.visible)
+    visible = {j: resize(a, cv2.INTER_NEAREST) for j, a in surface.visible.items()}
     return Surface(inverse.astype(np.float32), confidence, resize(surface.support, cv2.INTER_NEAREST), visible)
