@@ -5,7 +5,7 @@ usage: python benchmarks/depth.py [--sets SETS_DIR] [--cases NAME...] [--out FIL
 Cases: the motorcycle pair (disparity at 741x500), the courtyard (rendered, exact) and, of SETS_DIR, the 7-Scenes kitchen
 (Kinect depth, itself 1 % noisy) with 3, 6 and 12 photos. A pixel is confident from 0.5 on. Three criteria of a right depth
 are told apart: `right` is within 1 % of the true one; `right_2sigma` is within 1 % or twice the uncertainty of triangulation,
-whichever is larger; `right_noise` is the same plus two standard deviations of the truth's own noise, where it has any. Prints a
+whichever is larger; `right_noise` is the same widened by one standard deviation of the truth's own noise, where it has any. Prints a
 line a case and writes all, with the reliability diagram and the sparsification curve, to benchmarks/results/depth.json.
 """
 
@@ -170,7 +170,7 @@ def criteria(error: np.ndarray, motion: np.ndarray, noise: float) -> dict[str, n
     uncertainty = np.where(motion > 0, MATCHING_PX / np.maximum(motion, 1e-6), 0)
     tolerance = np.maximum(RIGHT_RELATIVE, 2 * uncertainty)
     right = {"right": error < RIGHT_RELATIVE, "right_2sigma": error < tolerance}
-    return right | ({"right_noise": error < np.hypot(tolerance, 2 * noise)} if noise > 0 else {})
+    return right | ({"right_noise": error < np.hypot(tolerance, noise)} if noise > 0 else {})
 
 
 def reliability(confidence: np.ndarray, right: dict[str, np.ndarray]) -> list[dict]:

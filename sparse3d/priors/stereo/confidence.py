@@ -21,10 +21,10 @@ LEAST_MOTION, MOST_MOTION = 8.0, 512.0
 """Pixels a relative change of depth between which precision counts: beyond them neither bad nor good gets worse or
 better."""
 
-BIAS = -0.58
+BIAS = -0.75
 """Log odds of a depth without a flaw at 64 pixels of motion, alone in its neighbourhood."""
 
-WEIGHTS = {"cost": -2.02, "error": -1.2, "precision": 0.33, "violations": -0.47, "company": 3.3}
+WEIGHTS = {"cost": -2.12, "error": -0.9, "precision": 0.15, "violations": -0.49, "company": 3.25}
 """Log odds a unit of each of `features`. (That a third view agrees adds nothing to them.)"""
 
 

@@ -40,22 +40,39 @@ class Round:
 
 @dataclass(frozen=True)
 class PatchmatchConfig:
-    """Settings of the PatchMatch pass.
+    """Settings of the PatchMatch pass: stages of rounds, after each of which the views are compared and completed.
 
     Attributes:
-        stages: each is some rounds, after which the views are compared and completed; the result is the next one's
-            prior.
-        grey_share: share of the plain difference of grey in the photometric cost.
+        first_iterations, first_reach: of the first round, which looks at the photos alone.
+        iterations: of each later round.
+        reaches: perturbation of inverse depth in each later round of each stage, in pixels of the other views.
+        first_prior_weight, prior_weight: cost of lying two pixels off the surface that the stage starts from, in the
+            first stage, whose surface is coarse, and in later ones: it decides where texture does not.
+        geometric_share: cost of disagreeing with another view by `max_error_px` or more.
         max_error_px: at which the cost of disagreeing stops growing.
+        grey_share: share of the plain difference of grey in the photometric cost.
     """
 
-    stages: tuple[tuple[Round, ...], ...] = (
-        (Round(4, 4.0, 0.0, 0.07), Round(3, 2.0, 0.2, 0.07), Round(3, 1.0, 0.2, 0.07)),
-        (Round(3, 2.0, 0.2, 0.1),),
-        (Round(3, 1.0, 0.2, 0.1),),
-    )
-    grey_share: float = 0.05
+    first_iterations: int = 4
+    first_reach: float = 4.0
+    iterations: int = 3
+    reaches: tuple[tuple[float, ...], ...] = ((2.0, 1.0), (2.0,), (1.0,))
+    first_prior_weight: float = 0.07
+    prior_weight: float = 0.1
+    geometric_share: float = 0.2
     max_error_px: float = 2.0
+    grey_share: float = 0.05
+
+    @property
+    def stages(self) -> tuple[tuple[Round, ...], ...]:
+        """The rounds of each stage."""
+        first = Round(self.first_iterations, self.first_reach, 0.0, self.first_prior_weight)
+        weights = (self.first_prior_weight, *[self.prior_weight] * (len(self.reaches) - 1))
+        later = [
+            tuple(Round(self.iterations, reach, self.geometric_share, weight) for reach in stage)
+            for stage, weight in zip(self.reaches, weights, strict=True)
+        ]
+        return ((first, *later[0]), *later[1:])
 
 
 def planes_of(inverse: Float32[np.ndarray, "h w"], relative_edge: float) -> Planes:
