@@ -22,7 +22,7 @@ from sparse3d.io.photos import load_photos
 from sparse3d.priors.stereo import confidence, reconcile
 from sparse3d.priors.stereo.prior import StereoPrior
 
-CASES = ("motorcycle pair", "courtyard sparse3", "kitchen sparse3", "kitchen sparse6")
+CASES = ("motorcycle pair", "courtyard sparse3", "kitchen sparse3", "kitchen sparse6", "kitchen sparse12")
 SIGNS = {"cost": -1, "error": -1, "precision": 0, "violations": -1, "company": 1}
 PIXELS = 60_000
 """Of each case, drawn at random."""

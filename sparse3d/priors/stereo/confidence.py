@@ -14,6 +14,9 @@ from sparse3d.priors.stereo.consistency import Agreement
 COMPANY_WINDOW = 31
 """Side in pixels of the window in which the share of confirmed pixels is taken: chance agreement comes in islands."""
 
+COST_WINDOW = 15
+"""Side in pixels of the window over which the matching cost is averaged: a single pixel's is the least of many."""
+
 MATCHING_PX = 0.5
 """Standard deviation of matching, in pixels: of what the uncertainty of triangulation is made."""
 
@@ -21,19 +24,20 @@ LEAST_MOTION, MOST_MOTION = 8.0, 512.0
 """Pixels a relative change of depth between which precision counts: beyond them neither bad nor good gets worse or
 better."""
 
-BIAS = -0.75
+BIAS = 0.49
 """Log odds of a depth without a flaw at 64 pixels of motion, alone in its neighbourhood."""
 
-WEIGHTS = {"cost": -2.12, "error": -0.9, "precision": 0.15, "violations": -0.49, "company": 3.25}
-"""Log odds a unit of each of `features`. (That a third view agrees adds nothing to them.)"""
+WEIGHTS = {"cost": -3.18, "error": -1.34, "precision": 0.14, "violations": -0.61, "company": 2.3}
+"""Log odds a unit of each of `features`. That a third view agrees, or the texture, adds nothing to them."""
 
 
 def features(cost: Float32[np.ndarray, "h w"], found: Agreement) -> dict[str, Float32[np.ndarray, "h w"]]:
-    """What tells right from wrong, by name: cost of matching and misses in pixels (0 to 1), log2 of the motion over 64
+    """What tells right from wrong, by name: mean cost of matching around and misses in pixels
+    (0 to 1), log2 of the motion over 64
     pixels, violations (up to 2), and the share of confirmed pixels around."""
     company = cv2.blur((found.support > 0).astype(np.float32), (COMPANY_WINDOW, COMPANY_WINDOW))
     return {
-        "cost": np.clip(cost, 0, 1),
+        "cost": cv2.blur(np.clip(cost, 0, 1), (COST_WINDOW, COST_WINDOW)),
         "error": np.clip(found.error_px, 0, 1),
         "precision": np.log2(np.clip(found.motion_px, LEAST_MOTION, MOST_MOTION) / np.float32(64)),
         "violations": np.minimum(found.violations, 2).astype(np.float32),
