@@ -5,8 +5,8 @@ usage: python benchmarks/depth.py [--sets SETS_DIR] [--cases NAME...] [--out FIL
 Cases: the motorcycle pair (disparity at 741x500), the courtyard (rendered, exact) and, of SETS_DIR, the 7-Scenes kitchen
 (Kinect depth, itself 1 % noisy) with 3, 6 and 12 photos. A pixel is confident from 0.5 on. Three criteria of a right depth
 are told apart: `right` is within 1 % of the true one; `right_2sigma` is within 1 % or twice the uncertainty of triangulation,
-whichever is larger; `right_noise` is the same widened by one standard deviation of the truth's own noise, where it has any. Prints a
-line a case and writes all, with the reliability diagram and the sparsification curve, to benchmarks/results/depth.json.
+whichever is larger; `right_noise` is the same widened by one standard deviation of the truth's own noise, where it has any. Prints
+a line a case and writes all, with the reliability diagram and the sparsification curve, to benchmarks/results/depth.json.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 // `rays + u * shift` in another view, so that a window warps by an exact homography. Weights and correlation follow
 // Xu & Tao 2019 (ACMM), the planar prior Xu & Tao 2020 (ACMP).
 //
-// T is the value type (one pixel of a GPU thread or a vector of pixels), Real the type of what arrays hold.
+// T is the value type (one pixel or a vector of pixels), Real the type of what arrays hold.
 #pragma once
 
 #include <cstdint>

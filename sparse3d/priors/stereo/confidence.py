@@ -32,9 +32,11 @@ WEIGHTS = {"cost": -3.18, "error": -1.34, "precision": 0.14, "violations": -0.61
 
 
 def features(cost: Float32[np.ndarray, "h w"], found: Agreement) -> dict[str, Float32[np.ndarray, "h w"]]:
-    """What tells right from wrong, by name: mean cost of matching around and misses in pixels
-    (0 to 1), log2 of the motion over 64
-    pixels, violations (up to 2), and the share of confirmed pixels around."""
+    """What tells right from wrong, by name.
+
+    The mean cost of matching around and misses in pixels (0 to 1), log2 of the motion over 64 pixels, violations (up to
+    2), and the share of confirmed pixels around.
+    """
     company = cv2.blur((found.support > 0).astype(np.float32), (COMPANY_WINDOW, COMPANY_WINDOW))
     return {
         "cost": cv2.blur(np.clip(cost, 0, 1), (COST_WINDOW, COST_WINDOW)),

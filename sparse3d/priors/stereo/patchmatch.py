@@ -96,6 +96,8 @@ def match_view(
     inverses: Sequence[Float32[np.ndarray, "_h _w"]] | None,
     settings: Round,
     config: PatchmatchConfig,
+    *,
+    threads: int,
 ) -> Matched:
     """One round of one view.
 
@@ -108,6 +110,7 @@ def match_view(
         visible: weight of every neighbour at each pixel of this one.
         inverses: all views' inverse depths; None when only the photos count.
         settings, config: of the round and of the pass.
+        threads: of the kernel.
     """
     view = views[task.index]
     others = [views[j] for j in task.neighbours]
@@ -125,6 +128,7 @@ def match_view(
         grey_share=config.grey_share,
         geometric_share=0.0 if inverses is None else settings.geometric_share,
         max_error_px=config.max_error_px,
+        threads=threads,
     )
     return patchmatch(quads[task.index], view.mask, start, stereo, options, prior)
 

@@ -18,7 +18,7 @@ from jaxtyping import Float32, UInt32
 from sparse3d.core.errors import InputError
 from sparse3d.core.geometry_prior import SparsePoints
 from sparse3d.kernels.library import is_available
-from sparse3d.kernels.patchmatch import PlanarPrior, Planes, pack_quads
+from sparse3d.kernels.patchmatch import Matched, PlanarPrior, Planes, pack_quads
 from sparse3d.priors.stereo.completion import sharpen_edges
 from sparse3d.priors.stereo.depth_config import DepthConfig
 from sparse3d.priors.stereo.patchmatch import Round, match_view, photometric_cost, planes_of
@@ -28,6 +28,9 @@ from sparse3d.priors.stereo.sweeping import sweep_band, sweep_planes
 from sparse3d.priors.stereo.view_selection import Task, depth_range, neighbours_of, points_seen
 
 logger = logging.getLogger(__name__)
+
+MOST_THREADS = 64
+"""Of the kernel, which hands out rows: of a few hundred, more threads would find none."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +138,14 @@ def _round(
     surfaces: list[Surface],
     inverses: list[Float32[np.ndarray, "_h _w"]] | None,
     settings: Round,
-) -> list:
-    """One round of all views, each against what the others were before it."""
+) -> list[Matched]:
+    """One round of all views, each against what the others were before it.
 
-    def match(i: int):
+    One view after the other on all threads: what the kernel finds does not depend on them, and they end together.
+    """
+    threads = problem.config.workers or min(os.cpu_count() or 1, MOST_THREADS)
+
+    def match(i: int) -> Matched:
         weight = np.full(planes[i].inverse.shape, settings.prior_weight, np.float32)
         return match_view(
             problem.tasks[i],
@@ -150,9 +157,10 @@ def _round(
             inverses,
             settings,
             problem.config.patchmatch,
+            threads=threads,
         )
 
-    return problem.run(match)
+    return [match(i) for i in range(len(planes))]
 
 
 def _enlarged(view: PosedImage, surface: Surface) -> Surface:
