@@ -170,6 +170,21 @@ def test_tiny_images():
         assert np.isfinite(found.cost).all() and np.isfinite(found.view_costs).all()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0, 1e30])
+def test_planes_and_surfaces_that_are_not_numbers_are_replaced(bad):
+    start = level(0.22)
+    start.inverse[::2] = bad
+    start.slope_x[1::2, ::3] = bad
+    known = truth().astype(np.float32)
+    known[::3] = bad
+    view = StereoView(**{**vars(other_view((0.4, 0, 0))[1]), "inverse": known})
+    options = PatchmatchOptions(**{**vars(OPTIONS), "geometric_share": 0.2})
+    found = run([view], options, start=start)
+    sure = found.cost < WORST_COST
+    assert sure.mean() > 0.5  # -inf in a view means that it is masked there
+    assert np.isfinite(found.planes.inverse[sure]).all() and np.isfinite(found.planes.slope_x[sure]).all()
+
+
 def test_wrong_arguments_are_named():
     view = other_view((0.4, 0, 0))[1]
     with pytest.raises(KernelError, match="views"):
