@@ -3,11 +3,14 @@
 usage: python benchmarks/depth.py [--sets SETS_DIR] [--cases NAME...] [--out FILE] [--pictures DIR]
 
 Cases: the motorcycle pair (disparity at 741x500), the courtyard (rendered, exact) and, of SETS_DIR, the 7-Scenes kitchen
-(Kinect depth, itself 1 % noisy) with 3, 6 and 12 photos. A pixel is confident from 0.5 on. Prints a line a case and writes
-all, with the reliability diagram and the sparsification curve, to benchmarks/results/depth.json.
+(Kinect depth, itself 1 % noisy) with 3, 6 and 12 photos. A pixel is confident from 0.5 on. Three criteria of a right depth
+are told apart: `right` is within 1 % of the true one; `right_2sigma` is within 1 % or twice the uncertainty of triangulation,
+whichever is larger; `right_noise` is the same widened by one standard deviation of the truth's own noise, where it has any. Prints
+a line a case and writes all, with the reliability diagram and the sparsification curve, to benchmarks/results/depth.json.
 """
 
 import argparse
+import itertools
 import json
 import os
 import tempfile
@@ -28,12 +31,17 @@ from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.io.cameras_json import read_cameras_json
 from sparse3d.io.photos import load_photos
 from sparse3d.io.scenes import materialise_scene
+from sparse3d.priors.fusion import posed_images
+from sparse3d.priors.stereo.confidence import MATCHING_PX
+from sparse3d.priors.stereo.consistency import AgreementConfig, agreement
 from sparse3d.priors.stereo.prior import StereoPrior
 
 RESULTS = Path(__file__).parent / "results" / "depth.json"
 CONFIDENT = 0.5
 RIGHT_RELATIVE = 0.01
 """A depth within this share of the true one is right (the Kinect's own noise is about as large)."""
+KINECT_NOISE = 0.01
+"""Standard deviation of the Kinect's depth relative to it."""
 BINS = np.linspace(0, 1, 11)
 KEPT = np.linspace(0.1, 1, 10)
 """Shares of the pixels, the most confident first, of the sparsification curve."""
@@ -44,12 +52,14 @@ class Case:
     """Photos with true cameras and depth.
 
     Attributes:
-        millimetres: true depth is stored as whole millimetres, `depth` beside each camera in cameras.json.
+        root, photos: the photos in root/images; true depth in whole millimetres, `depth` beside each camera in cameras.json.
+        noise: standard deviation of the true depth relative to it.
     """
 
     name: str
     root: Path
     photos: tuple[str, ...]
+    noise: float = 0.0
 
 
 def cases(args: argparse.Namespace, folder: Path) -> Iterator[Case]:
@@ -63,7 +73,7 @@ def cases(args: argparse.Namespace, folder: Path) -> Iterator[Case]:
         root = args.sets / "rgbd_7scenes_kitchen"
         splits = json.loads((root / "split.json").read_text())
         for split in ("sparse3", "sparse6", "sparse12"):
-            yield Case(f"kitchen {split}", root, tuple(splits[split]["train"]))
+            yield Case(f"kitchen {split}", root, tuple(splits[split]["train"]), KINECT_NOISE)
 
 
 def given_cameras(case: Case) -> tuple[Cameras, dict[str, Path]]:
@@ -78,17 +88,19 @@ def given_cameras(case: Case) -> tuple[Cameras, dict[str, Path]]:
 def run_case(case: Case, pictures: Path | None) -> dict:
     images = load_photos(case.root / "images", names=case.photos)
     known, depth_files = given_cameras(case)
-    prior, started = StereoPrior(), time.perf_counter()
+    prior = StereoPrior()
     cameras = prior.estimate_cameras(images, known, seed=0)
-    middle = time.perf_counter()
+    middle, used = time.perf_counter(), time.process_time()
     geometry = prior.estimate_geometry(images, cameras)
     seconds = time.perf_counter() - middle
     result = {"case": case.name, "photos": len(images), "seconds": round(seconds, 1)}
+    result["processor_seconds"] = round(time.process_time() - used, 1)
     return result | figures(case, geometry, depth_files, pictures)
 
 
 def figures(case: Case, geometry: GeometryPrior, depth_files: dict[str, Path], pictures: Path | None) -> dict:
-    found, true, sure, disparity_error = [], [], [], []
+    found, true, sure, motion, disparity_error = [], [], [], [], []
+    motions = motions_px(geometry)
     for i, name in enumerate(geometry.cameras.names):
         if name not in depth_files:
             continue
@@ -99,28 +111,33 @@ def figures(case: Case, geometry: GeometryPrior, depth_files: dict[str, Path], p
             save_pictures(pictures / f"{case.name.replace(' ', '-')}-{Path(name).stem}.png", geometry, i)
         # At the truth's pixels, so that nothing of it is averaged over an edge.
         size = (truth.shape[1], truth.shape[0])
-        depth, confidence = (cv2.resize(a, size, interpolation=cv2.INTER_NEAREST) for a in (depth, confidence))
+        maps = (depth, confidence, motions[i])
+        depth, confidence, moved = (cv2.resize(a, size, interpolation=cv2.INTER_NEAREST) for a in maps)
         use = truth > 0
         found.append(depth[use])
         true.append(truth[use])
         sure.append(confidence[use])
+        motion.append(moved[use])
         if case.name.startswith("motorcycle"):
             disparity_error.append(disparity_errors(geometry, i, size, depth[use], truth[use]))
-    d, t, c = (np.concatenate(x) for x in (found, true, sure))
+    d, t, c, m = (np.concatenate(x) for x in (found, true, sure, motion))
     error = np.where(d > 0, np.abs(d - t) / t, np.inf)
     confident = c > CONFIDENT
+    right = criteria(error, m, case.noise)
     result = {
         "coverage": round(float(confident.mean()), 4),
         "median_error_confident": round(float(np.median(error[confident])), 5) if confident.any() else None,
-        "right_of_confident": round(float((error[confident] < RIGHT_RELATIVE).mean()), 4) if confident.any() else None,
+        "right_of_confident": {k: round(float(r[confident].mean()), 4) for k, r in right.items()}
+        if confident.any()
+        else None,
         "median_error": round(float(np.median(error)), 5),
         "within_5_percent": round(float((error < 0.05).mean()), 4),
-        "reliability": reliability(c, error),
+        "reliability": reliability(c, right),
         "sparsification": sparsification(c, error),
     }
-    result["calibration_error"] = round(
-        sum(b["share"] * abs(b["confidence"] - b["right"]) for b in result["reliability"]), 4
-    )
+    result["calibration_error"] = {
+        k: round(sum(b["share"] * abs(b["confidence"] - b[k]) for b in result["reliability"]), 4) for k in right
+    }
     if disparity_error:
         off = np.concatenate(disparity_error)
         result["bad_2px"] = round(float((off > 2).mean()), 4)
@@ -140,16 +157,32 @@ def disparity_errors(
     return np.abs(product / np.maximum(depth, 1e-9) - product / truth)
 
 
-def reliability(confidence: np.ndarray, error: np.ndarray) -> list[dict]:
-    """Per bin of confidence: its mean, the share of right pixels, and the share of all pixels in it."""
+def motions_px(geometry: GeometryPrior) -> list[np.ndarray]:
+    """Pixels that a pixel moves in the best of the agreeing views, a relative change of its depth; 0 where none agrees."""
+    views = posed_images(geometry)
+    inverses = [np.where(d.depth > 0, 1 / d.depth.clamp_min(1e-12), 0).astype(np.float32) for d in geometry.depths]
+    ones = [np.ones_like(inverse) for inverse in inverses]
+    return [agreement(i, views, inverses, ones, AgreementConfig()).motion_px for i in range(len(views))]
+
+
+def criteria(error: np.ndarray, motion: np.ndarray, noise: float) -> dict[str, np.ndarray]:
+    """Which depths are right, by each criterion."""
+    uncertainty = np.where(motion > 0, MATCHING_PX / np.maximum(motion, 1e-6), 0)
+    tolerance = np.maximum(RIGHT_RELATIVE, 2 * uncertainty)
+    right = {"right": error < RIGHT_RELATIVE, "right_2sigma": error < tolerance}
+    return right | ({"right_noise": error < np.hypot(tolerance, noise)} if noise > 0 else {})
+
+
+def reliability(confidence: np.ndarray, right: dict[str, np.ndarray]) -> list[dict]:
+    """Per bin of confidence: its mean, the share of right pixels by each criterion, and the share of all pixels in it."""
     rows = []
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+    for low, high in itertools.pairwise(BINS):
         here = (confidence >= low) & ((confidence < high) | (high == 1))
         if here.any():
             rows.append(
                 {
                     "confidence": round(float(confidence[here].mean()), 3),
-                    "right": round(float((error[here] < RIGHT_RELATIVE).mean()), 3),
+                    **{k: round(float(r[here].mean()), 3) for k, r in right.items()},
                     "share": round(float(here.mean()), 4),
                 }
             )
@@ -201,7 +234,7 @@ def main() -> None:
             result = run_case(case, args.pictures)
             results.append(result)
             print(json.dumps({k: v for k, v in result.items() if k not in ("reliability", "sparsification")}))
-            print("   ", [(b["confidence"], b["right"], b["share"]) for b in result["reliability"]])
+            print("   ", [tuple(b.values()) for b in result["reliability"]])
             print(
                 "    AUSE",
                 result["sparsification"]["ause"],

@@ -6,6 +6,7 @@
 
 #include "adam_frame.h"
 #include "loss_frame.h"
+#include "patchmatch_frame.h"
 #include "sparse3d/projection.h"
 
 namespace s3d {
@@ -107,6 +108,7 @@ struct Kernels {
   LossBand<Real> loss_band;
   AdamRange<Real> adam_range;
   DepthRange<Real> depth_weights, depth_errors;
+  PatchmatchRow<Real> patchmatch_row;
 };
 
 // A tile's planes are interleaved by groups of rows: transmittance, residual (backward), a colour or gradient per

@@ -3,6 +3,7 @@
 
 #include "frame.h"
 #include "loss_frame.h"
+#include "patchmatch_frame.h"
 
 namespace s3d {
 namespace S3D_ISA {
@@ -23,6 +24,8 @@ template <class Real>
 double depth_weights(const DepthFrame<Real>& frame, int64_t begin, int64_t end);
 template <class Real>
 double depth_errors(const DepthFrame<Real>& frame, int64_t begin, int64_t end);
+template <class Real>
+void patchmatch_row(const PatchmatchFrame<Real>& frame, int y);
 
 Kernels<float> float_kernels();
 Kernels<double> double_kernels();

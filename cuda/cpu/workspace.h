@@ -64,14 +64,14 @@ template <class Real>
 struct Workspace {
   Bins bins;
   Buffer<Record<Real>> records;
-  Buffer<Real> channel_values, slots, statistics_slots, scratch;
+  Buffer<Real> channel_values, slots, statistics_slots, scratch, stereo;
   Buffer<double> camera_sums, loss_rows;
   Frame<Real> frame{};
   bool has_forward = false;
 
   size_t bytes() const {
     return bins.bytes() + records.bytes() + channel_values.bytes() + slots.bytes() + statistics_slots.bytes() +
-           scratch.bytes() + camera_sums.bytes() + loss_rows.bytes();
+           scratch.bytes() + stereo.bytes() + camera_sums.bytes() + loss_rows.bytes();
   }
 };
 

@@ -2,11 +2,12 @@
 
 import ctypes
 
-VERSION = 3
+VERSION = 4
 OK = 0
 OUT_OF_MEMORY = 2
 FLOAT32, FLOAT64 = 0, 1
 MAX_FEATURES = 32
+MAX_STEREO_VIEWS = 8
 
 _pointer = ctypes.c_void_p
 _int = ctypes.c_int32
@@ -152,6 +153,52 @@ class SplatAdam(ctypes.Structure):
     )
 
 
+class StereoView(ctypes.Structure):
+    _fields_ = (
+        ("width", _int),
+        ("height", _int),
+        ("quads", _pointer),
+        ("inverse", _pointer),
+        ("visible", _pointer),
+        ("homography", _double * 9),
+        ("shift", _double * 3),
+        ("back_homography", _double * 9),
+        ("back_shift", _double * 3),
+    )
+
+
+class Patchmatch(ctypes.Structure):
+    _fields_ = (
+        ("width", _int),
+        ("height", _int),
+        ("dtype", _int),
+        ("threads", _int),
+        ("views", _int),
+        ("iterations", _int),
+        ("seed", _int),
+        ("reserved", _int),
+        ("quads", _pointer),
+        ("mask", _pointer),
+        ("others", ctypes.POINTER(StereoView)),
+        ("prior_inverse", _pointer),
+        ("prior_slope_x", _pointer),
+        ("prior_slope_y", _pointer),
+        ("prior_weight", _pointer),
+        ("inverse", _pointer),
+        ("slope_x", _pointer),
+        ("slope_y", _pointer),
+        ("cost", _pointer),
+        ("view_costs", _pointer),
+        ("far_inverse", _double),
+        ("near_inverse", _double),
+        ("step", _double),
+        ("reach", _double),
+        ("grey_share", _double),
+        ("geometric_share", _double),
+        ("max_error", _double),
+    )
+
+
 def declare(library: ctypes.CDLL) -> None:
     """Give the library's functions their types."""
     struct = ctypes.POINTER
@@ -173,4 +220,5 @@ def declare(library: ctypes.CDLL) -> None:
     ]
     library.s3d_image_loss.argtypes = [_pointer, struct(Loss)]
     library.s3d_depth_loss.argtypes = [_pointer, struct(Depth)]
+    library.s3d_stereo_patchmatch.argtypes = [_pointer, struct(Patchmatch)]
     library.s3d_splat_step.argtypes = [struct(SplatAdam)]

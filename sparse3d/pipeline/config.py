@@ -9,7 +9,7 @@ from sparse3d.io.config_yaml import read_config
 from sparse3d.optim.config import OptimConfig
 from sparse3d.priors.fusion import InitialiseConfig
 from sparse3d.priors.stereo.cameras import CameraConfig
-from sparse3d.priors.stereo.depth import DepthConfig
+from sparse3d.priors.stereo.depth_config import DepthConfig
 
 MAX_THREADS = 256
 """What the kernels take."""

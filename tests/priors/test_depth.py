@@ -1,17 +1,26 @@
 """Depth from the built-in stereo on a ray-cast scene with exact depth: a slanted wall and a sphere, both textured."""
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.core.geometry_prior import CameraPrior, SparsePoints
 from sparse3d.core.images import ImageSet, Photo
-from sparse3d.priors.stereo.depth import COMPLETED_CONFIDENCE, DepthConfig, estimate_depth
+from sparse3d.io.cameras_json import read_cameras_json
+from sparse3d.io.photos import load_photos
+from sparse3d.io.scenes import materialise_scene
+from sparse3d.priors.stereo import surfaces
+from sparse3d.priors.stereo.depth import estimate_depth, load_views
+from sparse3d.priors.stereo.depth_config import DepthConfig
+from sparse3d.priors.stereo.prior import StereoPrior
+from sparse3d.priors.stereo.reconcile import COMPLETED_CONFIDENCE
 
 SPHERE_CENTRE, SPHERE_RADIUS = np.array([0.15, 0.0, 3.2]), 0.7
 WALL_NORMAL, WALL_OFFSET = np.array([0.25, 0.1, -1.0]), -4.5
@@ -117,6 +126,12 @@ def three_views():
     return scene, estimate_depth(scene.prior, scene.images, CONFIG)
 
 
+@pytest.fixture(scope="module")
+def wide_views():
+    scene = Scene([(-1.6, 0.0), (0.0, 0.1), (1.6, -0.1)], [(256, 192)] * 3)
+    return scene, estimate_depth(scene.prior, scene.images, CONFIG)
+
+
 def test_depth_is_accurate_and_complete(three_views):
     scene, result = three_views
     error, confidence, _ = scene.errors(result)
@@ -133,6 +148,58 @@ def test_confidence_tells_right_from_wrong(three_views):
     assert error[confidence > 0.5].mean() < 0.5 * error[confidence <= 0.2].mean()
     assert (confidence[support == 0] <= COMPLETED_CONFIDENCE).all()
     assert support.max() <= 2 and confidence.max() <= 1
+
+
+def test_a_wide_baseline(wide_views):
+    """25 degrees between neighbours: windows meet only where they are warped by the surface's slant."""
+    scene, result = wide_views
+    error, confidence, _ = scene.errors(result)
+    sure = confidence > 0.5
+    assert sure.mean() > 0.3
+    assert np.median(error[sure]) < 0.003 and (error[sure] < 0.01).mean() > 0.85
+
+
+def test_without_the_kernels_depth_comes_from_the_sweep_and_says_so(monkeypatch, caplog):
+    scene = Scene([(-0.4, 0.0), (0.0, 0.05), (0.4, 0.0)], [(256, 192)] * 3)
+    monkeypatch.setattr(surfaces, "is_available", lambda: False)
+    error, confidence, _ = scene.errors(estimate_depth(scene.prior, scene.images, CONFIG))
+    assert np.median(error) < 0.005 and (confidence > 0.5).mean() > 0.5
+    assert sum("plane sweep alone" in record.message for record in caplog.records) == 1
+
+
+def test_confidence_is_a_probability_on_the_courtyard(tmp_path):
+    """Of the depths that are said to be right with 0.9 or more, nine in ten are; those less sure are less often so."""
+    root = materialise_scene("courtyard", tmp_path / "courtyard")
+    names = tuple(json.loads((root / "split.json").read_text())["sparse3"]["train"])
+    images = load_photos(root / "images", names=names)
+    cameras = read_cameras_json(root / "cameras.json")
+    at = {Path(name).name: i for i, name in enumerate(cameras.names)}
+    known = cameras.select([at[name] for name in names]).replace(names=names)
+    files = {
+        Path(e["file"]).name: root / e["depth"] for e in json.loads((root / "cameras.json").read_text())["cameras"]
+    }
+    prior = StereoPrior(depth=DepthConfig(max_side=240))
+    result = prior.estimate_geometry(images, prior.estimate_cameras(images, known, seed=0))
+    columns = []
+    for name, found in zip(names, result.depths, strict=True):
+        truth = np.asarray(Image.open(files[name])).astype(np.float32) / 1000
+        truth = cv2.resize(truth, found.depth.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        error = np.abs(found.depth.numpy() / np.maximum(truth, 1e-6) - 1)
+        columns.append([a[truth > 0] for a in (error, found.confidence.numpy())])
+    error, confidence = (np.concatenate(column) for column in zip(*columns, strict=True))
+    right = error < 0.01
+    assert right[confidence >= 0.9].mean() > 0.9 and (confidence >= 0.9).mean() > 0.4
+    assert right[(confidence > 0.2) & (confidence < 0.8)].mean() < right[confidence >= 0.9].mean()
+    assert right[confidence < 0.2].mean() < 0.6
+
+
+def test_memory_grows_with_the_views_and_not_with_their_square():
+    """What a view keeps a pixel of the others, it keeps of its neighbours alone."""
+    scene = Scene([(0.1 * i, 0.0) for i in range(7)], [(48, 36)] * 7)
+    config = DepthConfig(max_side=48, max_planes=16, neighbours=2)
+    views, _ = load_views(scene.cameras, scene.images, config.max_side)
+    found = surfaces.estimate_surfaces(views, scene.prior.points, config)
+    assert all(len(surface.visible) == 2 for surface in found)
 
 
 def test_result_is_at_working_resolution_in_the_order_of_the_photos(three_views):

@@ -9,7 +9,7 @@ from sparse3d.io.photos import load_photos
 from sparse3d.io.scenes import load_scene
 from sparse3d.priors.interface import Prior
 from sparse3d.priors.stereo.config import CameraConfig
-from sparse3d.priors.stereo.depth import DepthConfig
+from sparse3d.priors.stereo.depth_config import DepthConfig
 from sparse3d.priors.stereo.prior import StereoPrior
 
 SMALL = StereoPrior(CameraConfig(features="sift", max_side=512), DepthConfig(max_side=160))

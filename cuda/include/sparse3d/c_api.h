@@ -23,11 +23,11 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct or a function below changes its meaning or its layout. */
-#define S3D_ABI_VERSION 3
+#define S3D_ABI_VERSION 4
 
 enum s3d_status { S3D_OK = 0, S3D_INVALID_ARGUMENT = 1, S3D_OUT_OF_MEMORY = 2, S3D_INTERNAL = 3 };
 enum s3d_dtype { S3D_FLOAT32 = 0, S3D_FLOAT64 = 1 };
-enum { S3D_MAX_FEATURES = 32 };
+enum { S3D_MAX_FEATURES = 32, S3D_MAX_STEREO_VIEWS = 8 };
 
 typedef struct s3d_context s3d_context;
 
@@ -150,6 +150,41 @@ typedef struct s3d_splat_adam {
   void* opacities;                /* (n) likewise */
 } s3d_splat_adam;
 
+/* A view that another one is matched with. Homogeneous coordinates of the reference's pixel (x, y), centres at +0.5,
+ * with inverse depth u: homography (x, y, 1) + u * shift, counted from this view's first pixel's centre; and the way
+ * back from these coordinates to the reference's. */
+typedef struct s3d_stereo_view {
+  int32_t width, height;
+  const uint32_t* quads; /* (h, w): grey bytes of a pixel (low) and of those right, below and below right of it */
+  const void* inverse;   /* (h, w) inverse depth, 0 unknown, negative where masked; or NULL */
+  const void* visible;   /* (reference h, w) weight of this view at each pixel; or NULL for ones */
+  double homography[9], shift[3], back_homography[9], back_shift[3];
+} s3d_stereo_view;
+
+/* PatchMatch of one view: planes of inverse depth, changed in place to those that match best. */
+typedef struct s3d_patchmatch {
+  int32_t width, height, dtype, threads;
+  int32_t views, iterations, seed, reserved;
+  const uint32_t* quads;         /* (h, w) of the reference */
+  const uint8_t* mask;           /* (h, w): pixels of 0 are left as they are */
+  const s3d_stereo_view* others; /* (views), 1 to S3D_MAX_STEREO_VIEWS */
+  const void* prior_inverse;     /* (h, w) a plane that is tried at each pixel ... */
+  const void* prior_slope_x;
+  const void* prior_slope_y;
+  const void* prior_weight; /* ... and the cost of being two steps away from it; or all NULL */
+  void* inverse;            /* (h, w) in and out */
+  void* slope_x;            /* (h, w) change of inverse depth a pixel to the right, in and out */
+  void* slope_y;            /* (h, w) likewise down */
+  void* cost;               /* (h, w) out: of the planes; 2 where nothing can be said */
+  void* view_costs;         /* (views, h, w) out: the cost in each view, 2 where it does not see the pixel; or NULL */
+  double far_inverse, near_inverse; /* range of inverse depth */
+  double step;                      /* change of inverse depth that moves a pixel by about one in the other views */
+  double reach;                     /* perturbation in the first iteration, in steps; halved in each */
+  double grey_share;                /* of the plain difference of grey in the photometric cost */
+  double geometric_share;           /* cost of missing the other views' surfaces by max_error pixels */
+  double max_error;
+} s3d_patchmatch;
+
 S3D_API int32_t s3d_abi_version(void);
 /* Message of the last call that failed in this thread. */
 S3D_API const char* s3d_last_error(void);
@@ -172,6 +207,9 @@ S3D_API int32_t s3d_backward(s3d_context* context, const s3d_gaussians* gaussian
 S3D_API int32_t s3d_image_loss(s3d_context* context, s3d_loss* loss);
 
 S3D_API int32_t s3d_depth_loss(s3d_context* context, s3d_depth* depth);
+/* The context lends its memory only; it may hold a forward pass. */
+S3D_API int32_t s3d_stereo_patchmatch(s3d_context* context, const s3d_patchmatch* call);
+
 S3D_API int32_t s3d_splat_step(const s3d_splat_adam* step);
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
-"""Do the views' depth maps agree? Support, free-space violations, visibility and the confidence made from them."""
+"""Do the views' depth maps agree? Support, free-space violations, visibility and precision."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -35,6 +35,9 @@ class Comparison:
         confidence: the other view's confidence there, 0 where not seen.
         x, y: where the pixel falls in the other view, counted from the first pixel's centre.
         inverse_depth: the other view's surface, as an inverse depth of the first view; 0 where not seen.
+        error_px: distance between a pixel and its image after the trip there and back.
+        motion_px: how far the pixel would move in the other view if its depth grew by its own amount, to first order: what
+            depth can be told by.
     """
 
     seen: Bool[np.ndarray, "h w"]
@@ -45,6 +48,8 @@ class Comparison:
     x: Float32[np.ndarray, "h w"]
     y: Float32[np.ndarray, "h w"]
     inverse_depth: Float32[np.ndarray, "h w"]
+    error_px: Float32[np.ndarray, "h w"]
+    motion_px: Float32[np.ndarray, "h w"]
 
 
 def compare(
@@ -63,7 +68,8 @@ def compare(
         other_confidence: passed on to the pixels of the reference.
         config: tolerances.
     """
-    x, y, third = RayTransfer.between(reference, other).coordinates(inverse)
+    transfer = RayTransfer.between(reference, other)
+    x, y, third = transfer.coordinates(inverse)
     width, height = other.size
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5) & (inverse > 0)
     there = cv2.remap(other_inverse, x, y, cv2.INTER_NEAREST)
@@ -77,7 +83,10 @@ def compare(
     apart = seen & ~agrees & (error > config.pixel_error)
     surface = np.where(seen & (back_third > 0), there / np.where(back_third > 0, back_third, 1), 0).astype(np.float32)
     confidence = np.where(seen, cv2.remap(other_confidence, x, y, cv2.INTER_NEAREST), 0).astype(np.float32)
-    return Comparison(seen, agrees, apart & (relative > 0), apart & (relative < 0), confidence, x, y, surface)
+    motion = np.hypot(transfer.shift[0] - x * transfer.shift[2], transfer.shift[1] - y * transfer.shift[2])
+    motion = np.where(third > 0, inverse * motion / np.where(third > 0, third, 1), 0).astype(np.float32)
+    in_front, hidden = apart & (relative > 0), apart & (relative < 0)
+    return Comparison(seen, agrees, in_front, hidden, confidence, x, y, surface, error.astype(np.float32), motion)
 
 
 def _back(
@@ -109,15 +118,19 @@ class Agreement:
     Attributes:
         support: number of other views that agree.
         violations: number of other views that see through the pixel.
-        visible: for each other view, weight in {0.1, 0.5, 1} with which it should be matched: 1 where it agrees, 0.1
+        visible: for each view asked for, weight in {0.1, 0.5, 1} with which it should be matched: 1 where it agrees, 0.1
             where it is known to see something nearer or farther.
         mean_inverse: mean inverse depth of the pixel and of the views that agree.
+        error_px: mean distance by which the trips to agreeing views and back miss; 0 where none agrees.
+        motion_px: largest of the agreeing views' `Comparison.motion_px`; 0 where none agrees.
     """
 
     support: Int32[np.ndarray, "h w"]
     violations: Int32[np.ndarray, "h w"]
-    visible: tuple[Float32[np.ndarray, "h w"], ...]
+    visible: Mapping[int, Float32[np.ndarray, "h w"]]
     mean_inverse: Float32[np.ndarray, "h w"]
+    error_px: Float32[np.ndarray, "h w"]
+    motion_px: Float32[np.ndarray, "h w"]
 
 
 def agreement(
@@ -126,44 +139,26 @@ def agreement(
     inverses: Sequence[Float32[np.ndarray, "_h _w"]],
     confidences: Sequence[Float32[np.ndarray, "_h _w"]],
     config: AgreementConfig,
+    neighbours: Collection[int] = (),
 ) -> Agreement:
-    """Compare one view's depth with every other view's."""
+    """Compare one view's depth with every other view's; the visibility of some is kept."""
     inverse = inverses[index]
     support = np.zeros(inverse.shape, np.int32)
     violations = np.zeros(inverse.shape, np.int32)
-    total, visible = inverse.copy(), []
+    total, visible = inverse.copy(), {}
+    error, motion = np.zeros_like(inverse), np.zeros_like(inverse)
     for other in range(len(views)):
         if other == index:
-            visible.append(np.zeros_like(inverse))
             continue
         result = compare(views[index], inverse, views[other], inverses[other], confidences[other], config)
+        error += np.where(result.agrees, result.error_px, 0)
+        motion = np.maximum(motion, np.where(result.agrees, result.motion_px, 0))
         support += result.agrees
         violations += result.in_front & (result.confidence > 0)
         total += np.where(result.agrees, result.inverse_depth, 0)
-        known_bad = (result.hidden | result.in_front) & (result.confidence > 0)
-        visible.append(np.where(result.agrees, 1, np.where(known_bad, 0.1, 0.5)).astype(np.float32))
-    return Agreement(support, violations, tuple(visible), (total / (support + 1)).astype(np.float32))
-
-
-SUPPORT_CONFIDENCE = (0.12, 0.85, 0.93, 0.97)
-"""Confidence of a perfectly matched pixel by the number of views that agree; 0 means matched but confirmed by none."""
-
-COST_KNOTS, COST_SHARE = (0.1, 0.3, 0.45, 0.6, 0.75, 1.0), (1.0, 0.97, 0.9, 0.75, 0.5, 0.35)
-"""How confidence falls with the matching cost, as the share of pixels within 2 % of measured depth fell on real
-photos."""
-
-
-def confidence_of(
-    cost: Float32[np.ndarray, "h w"], uniqueness: Float32[np.ndarray, "h w"], found: Agreement
-) -> Float32[np.ndarray, "h w"]:
-    """Confidence in [0, 1] from the views that agree, the matching cost and the uniqueness of its minimum."""
-    table = np.array(SUPPORT_CONFIDENCE, np.float32)
-    base = table[np.minimum(found.support, len(table) - 1)]
-    matched = np.interp(cost, COST_KNOTS, COST_SHARE)
-    unique = np.clip(uniqueness / UNIQUE_ENOUGH, 0.8, 1)
-    outvoted = np.maximum(found.violations - found.support + 1, 0) * (found.violations > 0)
-    return (base * matched * unique * np.float32(0.6) ** outvoted).astype(np.float32)
-
-
-UNIQUE_ENOUGH = 0.03
-"""Gap to the best rival, relative to its cost, from which a minimum counts as unique."""
+        if other in neighbours:
+            known_bad = (result.hidden | result.in_front) & (result.confidence > 0)
+            visible[other] = np.where(result.agrees, 1, np.where(known_bad, 0.1, 0.5)).astype(np.float32)
+    mean_inverse = (total / (support + 1)).astype(np.float32)
+    error = (error / np.maximum(support, 1)).astype(np.float32)
+    return Agreement(support, violations, visible, mean_inverse, error, motion)

@@ -8,7 +8,8 @@ from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior
 from sparse3d.core.images import ImageSet
 from sparse3d.priors.stereo.cameras import estimate_cameras
 from sparse3d.priors.stereo.config import CameraConfig
-from sparse3d.priors.stereo.depth import DepthConfig, estimate_depth
+from sparse3d.priors.stereo.depth import estimate_depth
+from sparse3d.priors.stereo.depth_config import DepthConfig
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ Paths advance over whole rows at once, so that numpy's vector instructions do th
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8, UInt16
 
-UNIQUENESS_GAP = 2
-"""Hypotheses this close to the best one are the same minimum when its rival is sought."""
-
 
 def aggregate(
     volume: UInt8[np.ndarray, "h d w"], grey: Float32[np.ndarray, "h w"], p1: int, p2: int, edge_scale: float
@@ -95,12 +92,9 @@ def _shift_columns(source: Int16[np.ndarray, "d w"], target: Int16[np.ndarray, "
 
 def best_hypothesis(
     total: UInt16[np.ndarray, "h d w"],
-) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Index of the best hypothesis with a parabola's fraction, and its uniqueness in [0, 1].
-
-    Uniqueness is the gap between the best cost and the best one elsewhere, relative to the latter: 0 for a tie.
-    """
-    height, planes, width = total.shape
+) -> Float32[np.ndarray, "h w"]:
+    """Index of the best hypothesis with a parabola's fraction."""
+    planes = total.shape[1]
     index = total.argmin(axis=1)[:, None, :]
     best = np.take_along_axis(total, index, 1)[:, 0].astype(np.float32)
     below = np.take_along_axis(total, np.maximum(index - 1, 0), 1)[:, 0].astype(np.float32)
@@ -109,10 +103,4 @@ def best_hypothesis(
     curvature = below + above - 2 * best
     inner = (index > 0) & (index < planes - 1) & (curvature > 0)
     fraction = np.where(inner, 0.5 * (below - above) / np.where(inner, curvature, 1), 0)
-    rivals = total.copy()
-    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
-    for offset in range(-UNIQUENESS_GAP, UNIQUENESS_GAP + 1):
-        rivals[rows, np.clip(index + offset, 0, planes - 1), columns] = np.iinfo(np.uint16).max
-    second = rivals.min(axis=1).astype(np.float32)
-    uniqueness = np.clip((second - best) / np.maximum(second, 1), 0, 1)
-    return (index + fraction).astype(np.float32), uniqueness
+    return (index + fraction).astype(np.float32)

@@ -35,6 +35,21 @@ class DepthRange:
 
 
 @dataclass(frozen=True)
+class Task:
+    """One view with those that it is matched with.
+
+    Attributes:
+        index: of the view.
+        neighbours: of the others, best first.
+        span: range of inverse depth.
+    """
+
+    index: int
+    neighbours: tuple[int, ...]
+    span: DepthRange
+
+
+@dataclass(frozen=True)
 class SeenPoints:
     """Sparse points that one view observes.
 
