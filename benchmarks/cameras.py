@@ -1,11 +1,11 @@
 """Cameras from photos alone: the built-in prior's registration, poses and focal length on photo sets with true cameras.
 
 usage: python benchmarks/cameras.py SETS_DIR [NAME...] [--splits sparse3 sparse6 sparse12 train3] [--seeds 0 1 2]
-           [--features auto] [--jobs 2] [--peers] [--out FILE]
+           [--methods sparse3d pycolmap "xfeat chain"] [--features auto] [--jobs 2] [--out FILE]
 
 SETS_DIR/NAME holds images/, cameras.json and split.json; `train3` is the training part of the literature's standard split.
 Prints a line a run and medians over runs, and writes them, with the machine and the commit, to benchmarks/results/cameras.json.
-`--peers` runs plain pycolmap (SIFT, exhaustive, incremental) and the chain XFeat + LighterGlue + incremental mapper beside.
+Peers: plain pycolmap (SIFT, exhaustive, incremental), and the chain XFeat + LighterGlue + incremental mapper.
 """
 
 import argparse
@@ -48,12 +48,11 @@ class Case:
 
 def cases(args: argparse.Namespace) -> Iterator[Case]:
     roots = [args.sets / name for name in args.names] or sorted(p.parent for p in args.sets.glob("*/split.json"))
-    methods = ["sparse3d", *(("pycolmap", "xfeat chain") if args.peers else ())]
     for root in roots:
         splits = json.loads((root / "split.json").read_text())
         for split in args.splits:
             names = splits.get(split, {}).get("train") or splits.get("standard", {}).get(split)
-            for method in methods if names else ():
+            for method in args.methods if names else ():
                 for seed in args.seeds:
                     yield Case(root, split, tuple(names), seed, method, args.features)
 
@@ -137,7 +136,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--features", default="auto")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--methods", nargs="+", default=["sparse3d"], choices=["sparse3d", "pycolmap", "xfeat chain"])
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     results = []
