@@ -1,7 +1,7 @@
 """Cameras from photos alone: the built-in prior's registration, poses and focal length on photo sets with true cameras.
 
 usage: python benchmarks/cameras.py SETS_DIR [NAME...] [--splits sparse3 sparse6 sparse12 train3] [--seeds 0 1 2]
-           [--methods sparse3d pycolmap "xfeat chain"] [--features auto] [--jobs 2] [--out FILE]
+           [--methods sparse3d pycolmap "xfeat chain"] [--features auto] [--jobs 2] [--add] [--out FILE]
 
 SETS_DIR/NAME holds images/, cameras.json and split.json; `train3` is the training part of the literature's standard split.
 Prints a line a run and medians over runs, and writes them, with the machine and the commit, to benchmarks/results/cameras.json.
@@ -31,6 +31,7 @@ from sparse3d.io.photos import load_photos
 from sparse3d.priors.stereo.cameras import estimate_cameras
 from sparse3d.priors.stereo.config import CameraConfig
 
+SPLITS = ["sparse3", "sparse6", "sparse12", "train3"]
 RESULTS = Path(__file__).parent / "results" / "cameras.json"
 
 
@@ -106,6 +107,10 @@ def measure(root: Path, cameras: Cameras) -> dict:
     }
 
 
+def identity(r: dict) -> tuple:
+    return r["set"], r["split"], r["method"], r["seed"]
+
+
 def describe(r: dict) -> str:
     line = f"{r['set']:22} {r['split']:9} {r['method']:11} seed {r['seed']}  {r['placed']:2} of {r['photos']:2}"
     if "rotation_deg" in r:
@@ -132,11 +137,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", type=Path)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--splits", nargs="+", default=["sparse3", "sparse6", "sparse12", "train3"])
+    parser.add_argument("--splits", nargs="+", default=SPLITS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--features", default="auto")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=["sparse3d"], choices=["sparse3d", "pycolmap", "xfeat chain"])
+    parser.add_argument("--add", action="store_true", help="keep the file's runs that this call does not repeat")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     results = []
@@ -144,8 +150,12 @@ def main() -> None:
         for result in pool.map(run_case, cases(args)):
             results.append(result)
             print(describe(result), flush=True)
+    if args.add and args.out.exists():
+        done = {identity(r) for r in results}
+        results += [r for r in json.loads(args.out.read_text())["runs"] if identity(r) not in done]
     methods = list(dict.fromkeys(r["method"] for r in results))
-    tables = [summary(results, s, m) for s in args.splits for m in methods if any(r["split"] == s for r in results)]
+    found = {(r["split"], r["method"]) for r in results}
+    tables = [summary(results, s, m) for s in SPLITS for m in methods if (s, m) in found]
     for table in tables:
         print(json.dumps(table))
     args.out.parent.mkdir(parents=True, exist_ok=True)

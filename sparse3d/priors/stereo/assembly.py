@@ -21,7 +21,7 @@ BEAM = 3
 next view stands."""
 
 CANDIDATES = 2
-"""Views tried next in such a scene, those that see the most points first."""
+"""Views tried next in such a scene: those whose strongest partners are placed, then those that see the most points."""
 
 PLAIN_SHARE = 0.5
 """Share of a view's matches with placed ones that must agree with its pose for it to be taken without a competitor."""
@@ -78,7 +78,8 @@ def _grow(
     links = _links(model, graph)
     rivals: list[tuple[float, Solution]] = []
     tried = 0
-    for view in np.lexsort((-links, -support)).tolist():
+    strong = _strongest_links(model, graph) >= PLAIN_LINK * np.array([_strongest(graph, v) for v in range(len(links))])
+    for view in np.lexsort((-links, -support, ~strong)).tolist():
         if model.placed[view] or links[view] == 0:
             continue
         for scene in _ways_to_place(solution, graph, tracks, view, int(support[view]), config, seed, hold_focal):
@@ -142,6 +143,20 @@ def _poses_for(
 def _support(model: Model, tracks: Tracks, structure: Structure) -> Int[ndarray, " view"]:
     """Triangulated points that each view observes."""
     return np.bincount(tracks.views[np.isfinite(structure.points[tracks.points, 0])], minlength=len(model.group))
+
+
+def _strongest(graph: MatchGraph, view: int) -> int:
+    """Matches of a view's strongest pair."""
+    return max((len(p.matches) for p in graph.pairs if view in (p.i, p.j)), default=0)
+
+
+def _strongest_links(model: Model, graph: MatchGraph) -> Int[ndarray, " view"]:
+    """Matches of each view's strongest pair with a placed one."""
+    links = np.zeros(len(model.group), np.int64)
+    for pair in graph.pairs:
+        links[pair.i] = max(links[pair.i], len(pair.matches) * bool(model.placed[pair.j]))
+        links[pair.j] = max(links[pair.j], len(pair.matches) * bool(model.placed[pair.i]))
+    return links
 
 
 def _links(model: Model, graph: MatchGraph) -> Int[ndarray, " view"]:

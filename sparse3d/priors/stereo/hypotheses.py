@@ -43,7 +43,8 @@ def solve_from_matches(
     answers: list[tuple[int, float]] = []
     reachable = len(graph.components()[0])
     for start in _starts(model, config, focal_ratio):
-        solution = _solve_start(start, graph, tracks, config, seed=seed)
+        settled = int(best.model.placed.sum()) >= reachable and explains(best, graph, tracks)
+        solution = _solve_start(start, graph, tracks, config, seed=seed, thorough=not settled)
         placed = int(solution.model.placed.sum())
         if placed < 2:
             continue
@@ -81,12 +82,20 @@ def _starts(model: Model, config: CameraConfig, focal_ratio: float | None) -> li
     return starts + [model.with_focal_ratio(ratio) for ratio in config.focal_ratios]
 
 
-def _solve_start(start: Model, graph: MatchGraph, tracks: Tracks, config: CameraConfig, *, seed: int) -> Solution:
-    """The mapper's answer; where it leaves views or matches unexplained, our own assembly competes with it."""
+def _solve_start(
+    start: Model, graph: MatchGraph, tracks: Tracks, config: CameraConfig, *, seed: int, thorough: bool
+) -> Solution:
+    """The mapper's answer; where it leaves views or matches unexplained, our own assembly competes with it.
+
+    Args:
+        thorough: otherwise the mapper's answer alone, to confirm one that another start gave.
+    """
     best, best_cost = Solution(start, _nothing(tracks), {}), np.inf
     mapped = start.with_poses(map_incrementally(start, graph, config, seed=seed))
     if mapped.placed.sum() >= 2:
         solution = registration.refine(mapped, tracks, config)
+        if not thorough:
+            return solution
         best = assembly.add_missing(solution, graph, tracks, config, seed=seed)
         best_cost = explained_cost(best, tracks, config)
         if best.model.placed.sum() >= len(graph.components()[0]) and explains(best, graph, tracks):
