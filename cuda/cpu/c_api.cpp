@@ -9,6 +9,7 @@
 
 #include "dispatch.h"
 #include "rasteriser.h"
+#include "sparse3d/patchmatch_call.h"
 #include "stereo.h"
 
 struct s3d_context {
@@ -93,24 +94,9 @@ void check(const s3d_image& image, const s3d_gaussians& g, const s3d_view& v) {
 }
 
 void check(const s3d_patchmatch& p) {
-  require(p.width > 0 && p.height > 0 && p.width <= kMaxPixels && p.height <= kMaxPixels,
-          "patchmatch: expected a width and a height of 1 to 32768 pixels");
-  require(p.dtype == S3D_FLOAT32 || p.dtype == S3D_FLOAT64, "patchmatch.dtype: unknown");
+  const char* mistake = s3d::mistake_in(p);
+  require(!mistake, mistake);
   require(p.threads >= 1 && p.threads <= kMaxThreads, "patchmatch.threads: expected 1 to 256");
-  require(p.views >= 1 && p.views <= S3D_MAX_STEREO_VIEWS, "patchmatch.views: expected 1 to 8");
-  require(p.iterations >= 1, "patchmatch.iterations: expected at least 1");
-  require(p.quads && p.mask && p.others && p.inverse && p.slope_x && p.slope_y && p.cost,
-          "patchmatch: an array is missing");
-  require(!p.prior_inverse || (p.prior_slope_x && p.prior_slope_y && p.prior_weight),
-          "patchmatch: a part of the prior is missing");
-  require(std::isfinite(p.near_inverse) && p.far_inverse >= 0 && p.far_inverse < p.near_inverse,
-          "patchmatch: expected 0 <= far_inverse < near_inverse");
-  require(p.step > 0 && p.reach >= 0 && p.max_error > 0,
-          "patchmatch: step and max_error must be positive, reach not negative");
-  for (int i = 0; i < p.views; ++i)
-    require(p.others[i].quads && p.others[i].width > 1 && p.others[i].height > 1 && p.others[i].width <= kMaxPixels &&
-                p.others[i].height <= kMaxPixels,
-            "patchmatch.others: expected images of 2 to 32768 pixels a side");
 }
 
 }  // namespace

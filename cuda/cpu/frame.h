@@ -6,7 +6,7 @@
 
 #include "adam_frame.h"
 #include "loss_frame.h"
-#include "patchmatch_frame.h"
+#include "sparse3d/patchmatch_frame.h"
 #include "sparse3d/projection.h"
 
 namespace s3d {
@@ -108,7 +108,7 @@ struct Kernels {
   LossBand<Real> loss_band;
   AdamRange<Real> adam_range;
   DepthRange<Real> depth_weights, depth_errors;
-  PatchmatchRow<Real> patchmatch_row;
+  void (*patchmatch_row)(const PatchmatchFrame<Real>&, int y);
 };
 
 // A tile's planes are interleaved by groups of rows: transmittance, residual (backward), a colour or gradient per

@@ -3,7 +3,7 @@
 
 #include "frame.h"
 #include "loss_frame.h"
-#include "patchmatch_frame.h"
+#include "sparse3d/patchmatch_frame.h"
 
 namespace s3d {
 namespace S3D_ISA {

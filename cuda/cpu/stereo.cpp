@@ -2,26 +2,14 @@
 #include "stereo.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "dispatch.h"
-#include "patchmatch_frame.h"
+#include "sparse3d/patchmatch_call.h"
 #include "thread_pool.h"
 
 namespace s3d {
 namespace {
-
-template <class Real>
-StereoView<Real> stereo_view(const s3d_stereo_view& v) {
-  StereoView<Real> r{
-      v.width, v.height, v.quads, static_cast<const Real*>(v.inverse), static_cast<const Real*>(v.visible), {},
-      {},      {},       {}};
-  for (int i = 0; i < 9; ++i)
-    r.homography[i] = Real(v.homography[i]), r.back_homography[i] = Real(v.back_homography[i]);
-  for (int i = 0; i < 3; ++i) r.shift[i] = Real(v.shift[i]), r.back_shift[i] = Real(v.back_shift[i]);
-  return r;
-}
 
 template <class Real>
 void copy_rows(const Real* from, Real* to, int width, int height, bool inwards) {
@@ -46,15 +34,9 @@ void pad_grey(const s3d_patchmatch& c, Real* grey) {
 template <class Real>
 void patchmatch(Workspace<Real>* w, const s3d_patchmatch& c) {
   const size_t size = plane_stride(c.width) * plane_rows(c.height);
-  Real* memory = w->stereo.reserve(9 * size);
-  std::fill_n(memory, 9 * size, Real(0));
-  const auto maps = [&](int first) {
-    return PlaneMaps<Real>{memory + first * size, memory + (first + 1) * size, memory + (first + 2) * size,
-                           memory + (first + 3) * size};
-  };
-  PatchmatchFrame<Real> f{};
-  f.before = maps(0);
-  f.after = maps(4);
+  Real* memory = w->stereo.reserve(kStereoMaps * size);
+  std::fill_n(memory, kStereoMaps * size, Real(0));
+  PatchmatchFrame<Real> f = patchmatch_frame(c, memory);
   for (const PlaneMaps<Real>& m : {f.before, f.after}) {
     std::fill_n(m.cost, size, Real(kWorstCost));  // never chosen from the padding or where masked
     copy_rows(static_cast<const Real*>(c.inverse), m.inverse, c.width, c.height, true);
@@ -66,25 +48,7 @@ void patchmatch(Workspace<Real>* w, const s3d_patchmatch& c) {
     std::fill_n(static_cast<Real*>(c.view_costs), size_t(c.views) * c.width * c.height, Real(kWorstCost));
   StereoView<Real> others[kMaxStereoViews];
   for (int v = 0; v < c.views; ++v) others[v] = stereo_view<Real>(c.others[v]);
-  f.width = c.width;
-  f.height = c.height;
-  f.views = c.views;
-  f.seed = uint32_t(c.seed);
-  f.grey = memory + 8 * size;
-  f.mask = c.mask;
   f.others = others;
-  f.prior_inverse = static_cast<const Real*>(c.prior_inverse);
-  f.prior_slope_x = static_cast<const Real*>(c.prior_slope_x);
-  f.prior_slope_y = static_cast<const Real*>(c.prior_slope_y);
-  f.prior_weight = static_cast<const Real*>(c.prior_weight);
-  f.view_costs = static_cast<Real*>(c.view_costs);
-  f.far_inverse = Real(c.far_inverse);
-  f.near_inverse = Real(c.near_inverse);
-  f.step = Real(c.step);
-  f.reach = Real(c.reach);
-  f.grey_share = Real(c.grey_share);
-  f.geometric_share = Real(c.geometric_share);
-  f.max_error = Real(c.max_error);
   for (f.iteration = 0; f.iteration < c.iterations; ++f.iteration) {
     f.last = f.iteration + 1 == c.iterations;
     parallel_for(c.threads, c.height, [&](int64_t y, int) { kernels<Real>().patchmatch_row(f, int(y)); });

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "rasteriser.h"
+#include "sparse3d/patchmatch_call.h"
 
 // The workspaces are destroyed by s3d_cuda_context_destroy, with the device made current.
 struct s3d_cuda_context {
@@ -294,6 +295,19 @@ int32_t s3d_cuda_splat_step(s3d_cuda_context* context, const s3d_splat_adam* ste
     on_stream(context, stream, [&] {
       with_workspace(context, step->dtype,
                      [&](auto* w) { s3d::gpu::splat_step(w, *step, iteration, static_cast<cudaStream_t>(stream)); });
+    });
+  });
+}
+
+int32_t s3d_cuda_patchmatch(s3d_cuda_context* context, const s3d_patchmatch* call, void* stream) {
+  return guarded([&] {
+    require(context && call, "patchmatch: an argument is missing");
+    const char* mistake = s3d::mistake_in(*call);
+    require(!mistake, mistake);
+    check_dtype(call->dtype);
+    on_stream(context, stream, [&] {
+      with_workspace(context, call->dtype,
+                     [&](auto* w) { s3d::gpu::patchmatch(w, *call, static_cast<cudaStream_t>(stream)); });
     });
   });
 }

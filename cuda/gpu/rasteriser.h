@@ -5,6 +5,7 @@
 #include "image_loss.h"
 #include "memory.h"
 #include "sparse3d/cuda_api.h"
+#include "sparse3d/patchmatch_frame.h"
 
 namespace s3d {
 namespace gpu {
@@ -36,6 +37,8 @@ struct Workspace {
   DeviceBuffer<double> camera_partials, loss_partials;
   DeviceBuffer<Real> loss_maps, loss_total;
   DeviceBuffer<AdamFactors<Real>> adam_factors;
+  DeviceBuffer<Real> stereo;  // kStereoMaps padded maps
+  DeviceBuffer<StereoView<Real>> stereo_views;
   DeviceBuffer<unsigned char> work;  // of sorts and scans
   PinnedValue<unsigned long long> needed;
   Event counted;  // `needed` has arrived
@@ -47,7 +50,7 @@ struct Workspace {
     return cameras.bytes() + splats.bytes() + shades.bytes() + normals.bytes() + slots.bytes() +
            statistics_slots.bytes() + pairs.bytes() + instances.bytes() + offsets.bytes() + tile_ranges.bytes() +
            demand.bytes() + camera_partials.bytes() + loss_partials.bytes() + loss_maps.bytes() + loss_total.bytes() +
-           adam_factors.bytes() + work.bytes();
+           adam_factors.bytes() + stereo.bytes() + stereo_views.bytes() + work.bytes();
   }
 };
 
@@ -61,6 +64,8 @@ template <class Real>
 void image_loss(Workspace<Real>* w, const s3d_cuda_loss& loss);
 template <class Real>
 void splat_step(Workspace<Real>* w, const s3d_splat_adam& step, const int32_t* iteration, cudaStream_t stream);
+template <class Real>
+void patchmatch(Workspace<Real>* w, const s3d_patchmatch& call, cudaStream_t stream);
 
 }  // namespace gpu
 }  // namespace s3d

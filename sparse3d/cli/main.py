@@ -11,6 +11,7 @@ from sparse3d.cli.reconstruct import reconstruct
 from sparse3d.cli.render import render
 from sparse3d.cli.view import view
 from sparse3d.core.errors import InputError, MissingDependency
+from sparse3d.kernels.library import KernelUnavailable
 
 EXIT_BAD_INPUT = 2
 EXIT_MISSING_DEPENDENCY = 3
@@ -20,7 +21,7 @@ DESCRIPTION = "From a folder of 2 to 24 photos to cameras, 3D Gaussians, depth a
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; exits with 2 on bad input and 3 where something optional is not installed."""
+    """Run the command line; exits with 2 on bad input and 3 where something optional is not installed or there."""
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.WARNING)  # what a stage logs below that goes to the run's log.txt
     logging.basicConfig(format="warning  %(message)s", handlers=[terminal])
@@ -31,7 +32,7 @@ def main(args: list[str] | None = None) -> None:
         app.cli(prog="sparse3d", description=DESCRIPTION, args=args)
     except InputError as error:
         _fail(str(error), EXIT_BAD_INPUT)
-    except MissingDependency as error:
+    except (MissingDependency, KernelUnavailable) as error:
         _fail(str(error), EXIT_MISSING_DEPENDENCY)
     except OSError as error:
         # What a reader or writer did not foresee: a folder without permissions, a name too long, a failing disk.

@@ -2,9 +2,9 @@
 
 import ctypes
 
-from sparse3d.kernels.abi import Gaussians, Image, SplatAdam, Statistics
+from sparse3d.kernels.abi import Gaussians, Image, Patchmatch, SplatAdam, Statistics
 
-VERSION = 1
+VERSION = 2
 NO_DEVICE = 16
 
 _pointer = ctypes.c_void_p
@@ -88,3 +88,4 @@ def declare(library: ctypes.CDLL) -> None:
     ]
     library.s3d_cuda_image_loss.argtypes = [_pointer, struct(Loss)]
     library.s3d_cuda_splat_step.argtypes = [_pointer, struct(SplatAdam), _pointer, _pointer]
+    library.s3d_cuda_patchmatch.argtypes = [_pointer, struct(Patchmatch), _pointer]

@@ -1,8 +1,8 @@
-"""The compiled PatchMatch stereo of one view. Its slow twin is in `tests/kernels/patchmatch_twin.py` (compared in
+"""The compiled PatchMatch stereo of one view, on the CPU. Its slow twin is in `tests/kernels/patchmatch_twin.py` (compared in
 `tests/kernels/test_patchmatch.py`)."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,45 +135,82 @@ def patchmatch(
         KernelError: it refused the arguments.
         TypeError: arrays of different dtypes or sizes.
     """
-    dtype, shape = start.inverse.dtype, quads.shape
+    check_arrays(quads, mask, start, views, prior)
+    dtype, kept = start.inverse.dtype, []
+
+    def address(array: np.ndarray) -> int:
+        kept.append(np.ascontiguousarray(array))
+        return kept[-1].ctypes.data
+
     planes = [a.copy() for a in (start.inverse, start.slope_x, start.slope_y)]
-    cost, view_costs = np.empty(shape, dtype), np.empty((len(views), *shape), dtype)
-    given = [] if prior is None else [prior.planes.inverse, prior.planes.slope_x, prior.planes.slope_y, prior.weight]
-    given = [np.ascontiguousarray(a) for a in given]
-    shown = [v.visible for v in views if v.visible is not None]
-    if any(a.dtype != dtype or a.shape != shape for a in (*planes, *given, *shown)) or mask.shape != shape:
-        raise TypeError("patchmatch: maps of the reference's size and of one dtype expected")
-    kept: list[np.ndarray] = [np.ascontiguousarray(quads), np.ascontiguousarray(mask, np.uint8)]
-    others = (abi.StereoView * len(views))(*(_view(v, dtype, kept) for v in views))
-    call = abi.Patchmatch(
-        *(shape[1], shape[0], _DTYPES[dtype], options.threads, len(views), options.iterations, options.seed, 0),
-        *(kept[0].ctypes.data, kept[1].ctypes.data, others),
-        *([a.ctypes.data for a in given] or [None] * 4),
-        *(a.ctypes.data for a in (*planes, cost, view_costs)),
-        *(options.far_inverse, options.near_inverse, options.step, options.reach),
-        *(options.grey_share, options.geometric_share, options.max_error_px),
-    )
+    cost, view_costs = np.empty(quads.shape, dtype), np.empty((len(views), *quads.shape), dtype)
+    results = [a.ctypes.data for a in (*planes, cost, view_costs)]
+    call = patchmatch_struct(quads, mask, dtype, views, options, prior, results, address)
     lease = POOL.acquire()
     check(load_library().s3d_stereo_patchmatch(lease.handle, call))
     lease.release()
     return Matched(Planes(*planes), cost, view_costs)
 
 
-def _view(view: StereoView, dtype: np.dtype, kept: list[np.ndarray]) -> abi.StereoView:
-    """The struct of one view; what it points to is kept alive in a list."""
-    if view.inverse is not None and (view.inverse.dtype != dtype or view.inverse.shape != view.quads.shape):
-        raise TypeError("patchmatch: a view's inverse depth must have its size and the common dtype")
+def check_arrays(
+    quads: np.ndarray, mask: np.ndarray, start: Planes, views: Sequence[StereoView], prior: PlanarPrior | None
+) -> None:
+    """Whether sizes and dtypes fit together.
 
-    def address(array: np.ndarray | None) -> int | None:
-        if array is None:
-            return None
-        kept.append(np.ascontiguousarray(array))
-        return kept[-1].ctypes.data
+    Raises:
+        TypeError: they do not.
+    """
+    dtype, shape = start.inverse.dtype, quads.shape
+    maps = [start.inverse, start.slope_x, start.slope_y, *_prior_maps(prior)]
+    maps += [v.visible for v in views if v.visible is not None]
+    if dtype not in _DTYPES or any(a.dtype != dtype or a.shape != shape for a in maps) or mask.shape != shape:
+        raise TypeError("patchmatch: maps of the reference's size and of one dtype expected")
+    for view in views:
+        if view.inverse is not None and (view.inverse.dtype != dtype or view.inverse.shape != view.quads.shape):
+            raise TypeError("patchmatch: a view's inverse depth must have its size and the common dtype")
 
+
+def patchmatch_struct(
+    quads: np.ndarray,
+    mask: np.ndarray,
+    dtype: np.dtype,
+    views: Sequence[StereoView],
+    options: PatchmatchOptions,
+    prior: PlanarPrior | None,
+    results: Sequence[int],
+    address: Callable[[np.ndarray], int],
+) -> abi.Patchmatch:
+    """The kernel's call.
+
+    Args:
+        quads, mask, views, options, prior: as in `patchmatch`, checked.
+        dtype: of all maps.
+        results: addresses of the planes' three maps, in and out, of the cost and of the views' costs.
+        address: puts an array where the kernel can read it, keeps it there, and says where.
+    """
+    others = (abi.StereoView * len(views))(*(_view(v, address) for v in views))
+    return abi.Patchmatch(
+        *(quads.shape[1], quads.shape[0], _DTYPES[dtype], options.threads, len(views), options.iterations),
+        *(options.seed, 0, address(quads), address(mask.astype(np.uint8)), others),
+        *([address(a) for a in _prior_maps(prior)] or [None] * 4),
+        *results,
+        *(options.far_inverse, options.near_inverse, options.step, options.reach),
+        *(options.grey_share, options.geometric_share, options.max_error_px),
+    )
+
+
+def _prior_maps(prior: PlanarPrior | None) -> list[np.ndarray]:
+    if prior is None:
+        return []
+    return [prior.planes.inverse, prior.planes.slope_x, prior.planes.slope_y, prior.weight]
+
+
+def _view(view: StereoView, address: Callable[[np.ndarray], int]) -> abi.StereoView:
     def numbers(array: np.ndarray) -> ctypes.Array:
         return (ctypes.c_double * array.size)(*(float(x) for x in array.ravel()))
 
+    maps = (None if a is None else address(a) for a in (view.quads, view.inverse, view.visible))
     return abi.StereoView(
-        *(view.quads.shape[1], view.quads.shape[0], address(view.quads), address(view.inverse), address(view.visible)),
+        *(view.quads.shape[1], view.quads.shape[0], *maps),
         *(numbers(a) for a in (view.homography, view.shift, view.back_homography, view.back_shift)),
     )

@@ -1,4 +1,5 @@
-"""Bad input through the command line: exit code 2, a message that names file and remedy, and nothing made is lost."""
+"""Bad input through the command line: exit code 2, or 3 without the GPU that was asked for, a message that names file and
+remedy, and nothing made is lost."""
 
 import json
 import os
@@ -15,6 +16,8 @@ from PIL import Image
 
 from sparse3d.cli.main import main
 from sparse3d.io.scenes import load_scene
+from sparse3d.kernels.library import KernelUnavailable
+from sparse3d.priors.stereo import surfaces
 
 NAMES = ("002.jpg", "005.jpg", "008.jpg")
 QUICK = """
@@ -360,3 +363,16 @@ def test_a_killed_run_goes_on_and_ctrl_c_keeps_what_is_done(small, tmp_path):
     assert "keeping what is done" in told and "Traceback" not in told
     assert "going on from iteration" in (run / "log.txt").read_text()
     assert (run / "gaussians.ply").stat().st_size > 0 and (run / "report.html").stat().st_size > 0
+
+
+def test_a_gpu_that_is_not_there_ends_with_three_and_a_message(small, tmp_path, monkeypatch, capsys):
+    def no_gpu():
+        raise KernelUnavailable("the NVIDIA driver sees no GPU")
+
+    monkeypatch.setattr(surfaces, "require_gpu", no_gpu)
+    settings = tmp_path / "gpu.yaml"
+    settings.write_text(QUICK.replace("max_side: 128", "max_side: 128, device: cuda"))
+    with pytest.raises(SystemExit) as ended:
+        main(["reconstruct", f"{small / 'photos'}", "--out", f"{tmp_path / 'run'}", "--config", f"{settings}"])
+    assert ended.value.code == 3
+    assert "depth.device is 'cuda', but the NVIDIA driver sees no GPU" in capsys.readouterr().err

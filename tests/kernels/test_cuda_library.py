@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sparse3d.kernels import cuda_library
+from sparse3d.kernels.cuda_patchmatch import require_gpu
 from sparse3d.kernels.library import KernelUnavailable
 from sparse3d.render.rasterise import RenderOptions, choose_backend
 
@@ -47,3 +48,5 @@ def test_without_a_gpu_the_answer_is_clean():
         cuda_library.device_count()
     with pytest.raises(KernelUnavailable):
         cuda_library.device_info(0)
+    with pytest.raises(KernelUnavailable):
+        require_gpu()

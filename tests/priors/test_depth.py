@@ -16,7 +16,9 @@ from sparse3d.core.images import ImageSet, Photo
 from sparse3d.io.cameras_json import read_cameras_json
 from sparse3d.io.photos import load_photos
 from sparse3d.io.scenes import materialise_scene
-from sparse3d.priors.stereo import surfaces
+from sparse3d.kernels.library import KernelUnavailable
+from sparse3d.kernels.patchmatch import patchmatch as patchmatch_cpu
+from sparse3d.priors.stereo import patchmatch, surfaces
 from sparse3d.priors.stereo.depth import estimate_depth, load_views
 from sparse3d.priors.stereo.depth_config import DepthConfig
 from sparse3d.priors.stereo.prior import StereoPrior
@@ -165,6 +167,35 @@ def test_without_the_kernels_depth_comes_from_the_sweep_and_says_so(monkeypatch,
     error, confidence, _ = scene.errors(estimate_depth(scene.prior, scene.images, CONFIG))
     assert np.median(error) < 0.005 and (confidence > 0.5).mean() > 0.5
     assert sum("plane sweep alone" in record.message for record in caplog.records) == 1
+
+
+def test_the_gpu_is_used_when_it_is_asked_for(monkeypatch):
+    scene = Scene([(-0.2, 0.0), (0.2, 0.0)], [(96, 72)] * 2)
+    calls = []
+
+    def on_gpu(*given):
+        calls.append(given)
+        return patchmatch_cpu(*given)
+
+    monkeypatch.setattr(surfaces, "require_gpu", lambda: None)
+    monkeypatch.setattr(patchmatch, "patchmatch_cuda", on_gpu)
+    expected, found = (
+        estimate_depth(scene.prior, scene.images, DepthConfig(max_side=96, device=device)) for device in ("cpu", "cuda")
+    )
+    rounds = sum(len(stage) for stage in CONFIG.patchmatch.stages)
+    assert len(calls) == 2 * rounds
+    assert all(torch.equal(a.depth, b.depth) for a, b in zip(found.depths, expected.depths, strict=True))
+
+
+def test_a_gpu_that_is_not_there_is_named_before_anything_is_computed(monkeypatch):
+    def no_gpu():
+        raise KernelUnavailable("the NVIDIA driver sees no GPU")
+
+    scene = Scene([(-0.2, 0.0), (0.2, 0.0)], [(96, 72)] * 2)
+    monkeypatch.setattr(surfaces, "require_gpu", no_gpu)
+    monkeypatch.setattr(surfaces, "_first_pass", lambda problem: pytest.fail("the first pass ran"))
+    with pytest.raises(KernelUnavailable, match=r"sees no GPU; depth.device 'cpu'"):
+        estimate_depth(scene.prior, scene.images, DepthConfig(max_side=96, device="cuda"))
 
 
 def test_confidence_is_a_probability_on_the_courtyard(tmp_path):

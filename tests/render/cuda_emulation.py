@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sparse3d.kernels import cuda_abi, cuda_adam, cuda_context, cuda_image_loss, cuda_library, cuda_rasteriser
+from sparse3d.kernels import (
+    cuda_abi,
+    cuda_adam,
+    cuda_context,
+    cuda_image_loss,
+    cuda_library,
+    cuda_patchmatch,
+    cuda_rasteriser,
+)
 
 PATH = Path(__file__).parents[2] / "build" / "emulation" / "libsparse3d_cuda_emulated.so"
 ASCENDING, DESCENDING = 0, 1
@@ -39,7 +47,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> ctypes.CDLL:
         library = load()
     except FileNotFoundError as error:
         pytest.skip(f"{error}")
-    for module in (cuda_library, cuda_context, cuda_rasteriser, cuda_image_loss, cuda_adam):
+    for module in (cuda_library, cuda_context, cuda_rasteriser, cuda_image_loss, cuda_adam, cuda_patchmatch):
         monkeypatch.setattr(module, "load_library", load)
     monkeypatch.setattr(cuda_context, "_pool", _pool)
     return library

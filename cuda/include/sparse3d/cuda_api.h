@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct or a function below, or one of c_api.h that they use, changes. */
-#define S3D_CUDA_ABI_VERSION 1
+#define S3D_CUDA_ABI_VERSION 2
 
 /* Status codes besides those of c_api.h. */
 enum s3d_cuda_status {
@@ -105,6 +105,10 @@ S3D_API int32_t s3d_cuda_image_loss(s3d_cuda_context* context, const s3d_cuda_lo
  * repeats; or NULL. */
 S3D_API int32_t s3d_cuda_splat_step(s3d_cuda_context* context, const s3d_splat_adam* step, const int32_t* iteration,
                                     void* stream);
+
+/* As s3d_stereo_patchmatch; `threads` does not count. Images are the device's, the call and its `others` the host's.
+ * The context lends its memory only; it may hold a forward pass. Not for the capture of a graph. */
+S3D_API int32_t s3d_cuda_patchmatch(s3d_cuda_context* context, const s3d_patchmatch* call, void* stream);
 
 #ifdef __cplusplus
 }

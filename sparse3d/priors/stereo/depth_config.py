@@ -1,6 +1,7 @@
 """Settings of the built-in depth estimation."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sparse3d.priors.stereo.consistency import AgreementConfig
 from sparse3d.priors.stereo.patchmatch import PatchmatchConfig
@@ -24,6 +25,7 @@ class DepthConfig:
         edge_scale: change of grey that halves the jump's penalty.
         smoothness: of the completion, against the confidence as the data's weight.
         patchmatch: of the second pass, where the compiled kernels are.
+        device: that PatchMatch runs on: `cpu`, or `cuda` for an NVIDIA GPU, which must be there then. The rest is the CPU's.
         agreement: when two views agree.
         workers: threads; 0 takes one a processor, four at most, to bound the memory.
     """
@@ -43,5 +45,6 @@ class DepthConfig:
     edge_scale: float = 0.03
     smoothness: float = 0.05
     patchmatch: PatchmatchConfig = field(default_factory=PatchmatchConfig)
+    device: Literal["cpu", "cuda"] = "cpu"
     agreement: AgreementConfig = field(default_factory=AgreementConfig)
     workers: int = 0

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt32
 
+from sparse3d.kernels.cuda_patchmatch import patchmatch_cuda
 from sparse3d.kernels.patchmatch import (
     WORST_COST,
     Matched,
@@ -98,6 +100,7 @@ def match_view(
     config: PatchmatchConfig,
     *,
     threads: int,
+    device: Literal["cpu", "cuda"],
 ) -> Matched:
     """One round of one view.
 
@@ -110,7 +113,8 @@ def match_view(
         visible: weight of every neighbour at each pixel of this one.
         inverses: all views' inverse depths; None when only the photos count.
         settings, config: of the round and of the pass.
-        threads: of the kernel.
+        threads: of the kernel on the CPU.
+        device: that the kernel runs on.
     """
     view = views[task.index]
     others = [views[j] for j in task.neighbours]
@@ -130,7 +134,8 @@ def match_view(
         max_error_px=config.max_error_px,
         threads=threads,
     )
-    return patchmatch(quads[task.index], view.mask, start, stereo, options, prior)
+    match = patchmatch_cuda if device == "cuda" else patchmatch
+    return match(quads[task.index], view.mask, start, stereo, options, prior)
 
 
 def photometric_cost(found: Matched) -> Float32[np.ndarray, "h w"]:

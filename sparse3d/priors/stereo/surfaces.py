@@ -2,7 +2,8 @@
 
 The first sweeps planes over the whole range of inverse depth at reduced resolution and smooths the costs by semi-global
 matching: it finds the right surface nearly everywhere, coarsely. The second starts there at working resolution and
-looks for slanted planes by PatchMatch; without the compiled kernels it sweeps a narrow band instead.
+looks for slanted planes by PatchMatch, on the CPU or, where that is asked for, a GPU; without the compiled kernels it
+sweeps a narrow band instead.
 """
 
 import logging
@@ -17,7 +18,8 @@ from jaxtyping import Float32, UInt32
 
 from sparse3d.core.errors import InputError
 from sparse3d.core.geometry_prior import SparsePoints
-from sparse3d.kernels.library import is_available
+from sparse3d.kernels.cuda_patchmatch import require_gpu
+from sparse3d.kernels.library import KernelUnavailable, is_available
 from sparse3d.kernels.patchmatch import Matched, PlanarPrior, Planes, pack_quads
 from sparse3d.priors.stereo.completion import sharpen_edges
 from sparse3d.priors.stereo.depth_config import DepthConfig
@@ -48,13 +50,26 @@ def estimate_surfaces(views: Sequence[PosedImage], points: SparsePoints, config:
 
     Raises:
         InputError: all cameras stand in one place.
+        KernelUnavailable: the device `cuda` was asked for and cannot be used.
     """
+    _require(config.device)
     problem = _problem(views, points, config)
     coarse = _first_pass(problem)
-    if is_available():
+    if config.device == "cuda" or is_available():
         return _patchmatch_pass(problem, coarse)
     logger.warning("the compiled kernels are not there: depth comes from a plane sweep alone, which finds less of it")
     return _band_pass(problem, coarse)
+
+
+def _require(device: str) -> None:
+    """Say at once, and not after the first pass, that a device cannot be used."""
+    if device != "cuda":
+        return
+    try:
+        require_gpu()
+    except KernelUnavailable as error:
+        raise KernelUnavailable(f"depth.device is 'cuda', but {error}; depth.device 'cpu' needs no GPU") from error
+    logger.info("PatchMatch runs on the GPU")
 
 
 def _problem(views: Sequence[PosedImage], points: SparsePoints, config: DepthConfig) -> Problem:
@@ -158,6 +173,7 @@ def _round(
             settings,
             problem.config.patchmatch,
             threads=threads,
+            device=problem.config.device,
         )
 
     return [match(i) for i in range(len(planes))]

@@ -1,4 +1,4 @@
-// What one view's PatchMatch hands to the kernels of one instruction set.
+// What one view's PatchMatch hands to the kernels of one instruction set, or of a GPU.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ struct PlaneMaps {
 // Farthest candidate in pixels, and lanes past the end of a row.
 constexpr int kPlanePadding = 32;
 
-constexpr size_t plane_stride(int width) { return size_t(width) + 2 * kPlanePadding; }
-constexpr size_t plane_rows(int height) { return size_t(height) + 2 * kPlanePadding; }
+S3D_HD constexpr size_t plane_stride(int width) { return size_t(width) + 2 * kPlanePadding; }
+S3D_HD constexpr size_t plane_rows(int height) { return size_t(height) + 2 * kPlanePadding; }
 
 template <class Real>
 struct PatchmatchFrame {
@@ -34,8 +34,5 @@ struct PatchmatchFrame {
   Real* view_costs;                                                          // (views, height, width), or null
   Real far_inverse, near_inverse, step, reach, grey_share, geometric_share, max_error;
 };
-
-template <class Real>
-using PatchmatchRow = void (*)(const PatchmatchFrame<Real>&, int y);
 
 }  // namespace s3d
