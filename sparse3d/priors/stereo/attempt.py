@@ -9,7 +9,7 @@ from sparse3d.core import se3
 from sparse3d.priors.stereo import assembly, hypotheses, registration, world_frame
 from sparse3d.priors.stereo import known as known_cameras
 from sparse3d.priors.stereo.config import CameraConfig
-from sparse3d.priors.stereo.evidence import explained_cost
+from sparse3d.priors.stereo.evidence import GOOD_SHARE, explained_cost
 from sparse3d.priors.stereo.model import Model, residuals_px
 from sparse3d.priors.stereo.registration import Solution
 from sparse3d.priors.stereo.tracks import Tracks, build_tracks
@@ -40,10 +40,11 @@ class Attempt:
         return int(self.solution.model.placed.sum())
 
     def is_convincing(self) -> bool:
-        """Whether all photos are placed and each sees enough points that fit."""
+        """Whether all photos are placed, nearly all that they show fits, and each sees enough of it."""
         seen = self.tracks.views[self.solution.structure.inlier]
         counts = np.bincount(seen, minlength=len(self.solution.model.group))
-        return bool(self.solution.model.placed.all() and counts.min() >= CONVINCING_OBSERVATIONS)
+        fits = self.solution.structure.inlier.mean() >= GOOD_SHARE
+        return bool(fits and self.solution.model.placed.all() and counts.min() >= CONVINCING_OBSERVATIONS)
 
 
 def attempt(
@@ -90,6 +91,9 @@ def _sure_focal_ratio(found: Attempt) -> float | None:
     """The focal length of three views and more that fix it, over the longer side, where all photos share it."""
     sigmas, model = found.solution.focal_sigma, found.solution.model
     if found.placed < 3 or len(sigmas) != 1 or max(sigmas.values()) > SURE_FOCAL_SIGMA:
+        return None
+    seen_by_placed = model.placed[found.tracks.views]
+    if found.solution.structure.inlier[seen_by_placed].mean() < GOOD_SHARE:
         return None
     view = int(np.flatnonzero(model.placed)[0])
     return float(model.focal[view].mean() / model.long_side[view])

@@ -13,12 +13,8 @@ from sparse3d.priors.stereo.tracks import Tracks
 from sparse3d.priors.stereo.triangulation import MAX_SIGMAS
 from sparse3d.priors.stereo.two_view import MatchGraph
 
-GOOD_SHARE = 0.85
-"""Share of all observations that a scene must explain to be taken without a competitor."""
-
-OUTWEIGHED = 2.0
-"""Matches that hold two photos together, over those between them that contradict the scene, from which the latter are taken for
-chance."""
+GOOD_SHARE, GOOD_PAIR_SHARE = 0.85, 0.5
+"""Share of all observations, or of every pair's, that a scene must explain to be taken without a competitor."""
 
 UNPLACED_PRICE = 20.0
 """Cost of leaving a view out, on top of its unexplained matches: about that of a dozen outliers, so that a view is kept
@@ -26,34 +22,10 @@ where the evidence is balanced and dropped where placing it spoils the others.""
 
 
 def explains(solution: Solution, graph: MatchGraph, tracks: Tracks) -> bool:
-    """Whether most observations agree with the scene, or those that do not are few beside what holds it together.
-
-    A pair that contradicts the scene is outweighed where its photos are linked, directly or through others, by pairs that
-    agree and are each far stronger.
-    """
+    """Whether most observations agree with the scene, over all or in each pair of photos."""
     if solution.structure.inlier.mean() >= GOOD_SHARE:
         return True
-    if not solution.model.placed.any():
-        return False
-    shares = np.nan_to_num(pair_shares(solution, graph, tracks))
-    sizes = np.array([len(p.matches) for p in graph.pairs])
-    strength = _weakest_links(graph, shares * sizes)
-    placed = solution.model.placed
-    return all(
-        strength[p.i, p.j] >= OUTWEIGHED * size * (1 - share)
-        for p, size, share in zip(graph.pairs, sizes, shares, strict=True)
-        if placed[p.i] and placed[p.j]
-    )
-
-
-def _weakest_links(graph: MatchGraph, agreeing: Float[ndarray, " pair"]) -> Float[ndarray, "view view"]:
-    """Between any two views, the weakest pair of the path whose weakest pair is strongest, in agreeing matches."""
-    strength = np.zeros((len(graph.pixels),) * 2)
-    for pair, count in zip(graph.pairs, agreeing, strict=True):
-        strength[pair.i, pair.j] = strength[pair.j, pair.i] = count
-    for view in range(len(strength)):
-        strength = np.maximum(strength, np.minimum(strength[:, view, None], strength[None, view]))
-    return strength
+    return float(np.nanmin(pair_shares(solution, graph, tracks), initial=np.inf)) >= GOOD_PAIR_SHARE
 
 
 def pair_shares(solution: Solution, graph: MatchGraph, tracks: Tracks) -> Float[ndarray, " pair"]:

@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 SAME_FOCAL = 0.02
 """Hypotheses that end within this fraction of one another are the same answer."""
 
+MAX_COMPETITIONS = 2
+"""Starts from which our own assembly competes with the mapper, while no scene explains the matches: it takes longest where there
+is nothing to find."""
+
 CONFIRMATIONS = 2
 """Starts that must end at the same answer before the others are skipped; one more where a connected view is missing."""
 
@@ -41,10 +45,13 @@ def solve_from_matches(
     """
     best, best_cost = Solution(model, _nothing(tracks), {}), np.inf
     answers: list[tuple[int, float]] = []
+    competitions = 0
     reachable = len(graph.components()[0])
     for start in _starts(model, config, focal_ratio):
         settled = int(best.model.placed.sum()) >= reachable and explains(best, graph, tracks)
-        solution = _solve_start(start, graph, tracks, config, seed=seed, thorough=not settled)
+        thorough = not settled and competitions < MAX_COMPETITIONS
+        competitions += thorough
+        solution = _solve_start(start, graph, tracks, config, seed=seed, thorough=thorough)
         placed = int(solution.model.placed.sum())
         if placed < 2:
             continue
@@ -100,6 +107,8 @@ def _solve_start(
         best_cost = explained_cost(best, tracks, config)
         if best.model.placed.sum() >= len(graph.components()[0]) and explains(best, graph, tracks):
             return best
+    if not thorough:
+        return best
     for pair_start in registration.start_from_pairs(start, graph, config, seed=seed):
         solution = registration.refine(pair_start, tracks, config, hold_focal=True, rounds=registration.GROWING_ROUNDS)
         solution = assembly.add_missing(solution, graph, tracks, config, seed=seed, hold_focal=True)
