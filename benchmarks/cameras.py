@@ -128,7 +128,8 @@ def summary(results: list[dict], split: str, method: str) -> dict:
     figures["all_placed"] = sum(all(r["placed"] == r["photos"] for r in each) for each in runs)
     for key in ("rotation_deg", "ate", "focal_error"):
         values = [np.median([abs(r.get(key, np.inf)) for r in each]) for each in runs]
-        figures[key], figures[f"{key}_worst"] = (round(float(f(values)), 4) for f in (np.median, np.max))
+        for name, value in ((key, np.median(values)), (f"{key}_worst", np.max(values))):
+            figures[name] = round(float(value), 4) if np.isfinite(value) else None  # a set without cameras
     figures["seconds"] = round(float(np.median([r["seconds"] for r in chosen if "seconds" in r] or [np.nan])), 1)
     return figures
 
