@@ -75,19 +75,21 @@ def _grow(
     """Scenes with one more view and what they leave unexplained: a single one if the view's place is plain."""
     model, structure = solution.model, solution.structure
     support = _support(model, tracks, structure)
-    links = _links(model, graph)
+    counts = graph.match_counts()
+    linked = np.where(model.placed, counts, 0)  # each view's matches with placed ones
+    links, strong = linked.sum(1), linked.max(1) >= PLAIN_LINK * counts.max(1)
     rivals: list[tuple[float, Solution]] = []
     tried = 0
-    strong = _strongest_links(model, graph) >= PLAIN_LINK * np.array([_strongest(graph, v) for v in range(len(links))])
     for view in np.lexsort((-links, -support, ~strong)).tolist():
         if model.placed[view] or links[view] == 0:
             continue
+        before = len(rivals)
         for scene in _ways_to_place(solution, graph, tracks, view, int(support[view]), config, seed, hold_focal):
             cost = explained_cost(scene, tracks, config)
             if not rivals and _is_plain(scene, graph, tracks, view):
                 return [(cost, scene)]
             rivals.append((cost, scene))
-            tried = len({int(np.flatnonzero(s.model.placed & ~model.placed)[0]) for _, s in rivals})
+        tried += len(rivals) > before
         if tried == CANDIDATES:
             break
     return rivals
@@ -98,7 +100,7 @@ def _is_plain(grown: Solution, graph: MatchGraph, tracks: Tracks, view: int) -> 
     mine = [p for p in graph.pairs if view in (p.i, p.j)]
     sizes = np.array([len(p.matches) for p in mine], float)
     linked = np.array([bool(grown.model.placed[[p.i, p.j]].all()) for p in mine])
-    shares = np.nan_to_num(pair_shares(grown, replace(graph, pairs=tuple(mine)), tracks))
+    shares = pair_shares(grown, replace(graph, pairs=tuple(mine)), tracks)
     agreeing = float((shares * sizes)[linked].sum())
     return bool(agreeing >= PLAIN_SHARE * sizes[linked].sum() and agreeing >= PLAIN_LINK * sizes.max())
 
@@ -143,26 +145,3 @@ def _poses_for(
 def _support(model: Model, tracks: Tracks, structure: Structure) -> Int[ndarray, " view"]:
     """Triangulated points that each view observes."""
     return np.bincount(tracks.views[np.isfinite(structure.points[tracks.points, 0])], minlength=len(model.group))
-
-
-def _strongest(graph: MatchGraph, view: int) -> int:
-    """Matches of a view's strongest pair."""
-    return max((len(p.matches) for p in graph.pairs if view in (p.i, p.j)), default=0)
-
-
-def _strongest_links(model: Model, graph: MatchGraph) -> Int[ndarray, " view"]:
-    """Matches of each view's strongest pair with a placed one."""
-    links = np.zeros(len(model.group), np.int64)
-    for pair in graph.pairs:
-        links[pair.i] = max(links[pair.i], len(pair.matches) * bool(model.placed[pair.j]))
-        links[pair.j] = max(links[pair.j], len(pair.matches) * bool(model.placed[pair.i]))
-    return links
-
-
-def _links(model: Model, graph: MatchGraph) -> Int[ndarray, " view"]:
-    """Verified matches of each view with placed ones."""
-    links = np.zeros(len(model.group), np.int64)
-    for pair in graph.pairs:
-        links[pair.i] += len(pair.matches) * bool(model.placed[pair.j])
-        links[pair.j] += len(pair.matches) * bool(model.placed[pair.i])
-    return links

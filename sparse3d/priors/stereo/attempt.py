@@ -43,8 +43,8 @@ class Attempt:
         """Whether all photos are placed, nearly all that they show fits, and each sees enough of it."""
         seen = self.tracks.views[self.solution.structure.inlier]
         counts = np.bincount(seen, minlength=len(self.solution.model.group))
-        fits = self.solution.structure.inlier.mean() >= GOOD_SHARE
-        return bool(fits and self.solution.model.placed.all() and counts.min() >= CONVINCING_OBSERVATIONS)
+        all_seen = self.solution.model.placed.all() and counts.min() >= CONVINCING_OBSERVATIONS
+        return bool(all_seen and self.solution.structure.inlier.mean() >= GOOD_SHARE)
 
 
 def attempt(

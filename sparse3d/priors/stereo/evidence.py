@@ -25,11 +25,11 @@ def explains(solution: Solution, graph: MatchGraph, tracks: Tracks) -> bool:
     """Whether most observations agree with the scene, over all or in each pair of photos."""
     if solution.structure.inlier.mean() >= GOOD_SHARE:
         return True
-    return float(np.nanmin(pair_shares(solution, graph, tracks), initial=np.inf)) >= GOOD_PAIR_SHARE
+    return bool(min(pair_shares(solution, graph, tracks), default=0.0) >= GOOD_PAIR_SHARE)
 
 
 def pair_shares(solution: Solution, graph: MatchGraph, tracks: Tracks) -> Float[ndarray, " pair"]:
-    """Of each pair's tracks, the share that agrees with the scene in both photos; NaN where it has none."""
+    """Of each pair's tracks, the share that agrees with the scene in both photos; 0 where it has none."""
     inlier = solution.structure.inlier
     table = np.zeros((tracks.count, len(graph.pixels)), np.int8)
     table[tracks.points, tracks.views] = np.where(inlier, 2, 1)
@@ -37,13 +37,13 @@ def pair_shares(solution: Solution, graph: MatchGraph, tracks: Tracks) -> Float[
     for pair in graph.pairs:
         both = (table[:, pair.i] > 0) & (table[:, pair.j] > 0)
         good = (table[:, pair.i] == 2) & (table[:, pair.j] == 2)
-        shares.append(good.sum() / both.sum() if both.any() else np.nan)
+        shares.append(good.sum() / max(both.sum(), 1))
     return np.array(shares)
 
 
 def view_shares(solution: Solution, graph: MatchGraph, tracks: Tracks) -> Float[ndarray, " view"]:
     """Of each view's matches with placed views, the share that agrees with the scene; NaN where it has none."""
-    shares, placed = np.nan_to_num(pair_shares(solution, graph, tracks)), solution.model.placed
+    shares, placed = pair_shares(solution, graph, tracks), solution.model.placed
     agreeing, matched = np.zeros(len(placed)), np.zeros(len(placed))
     for share, pair in zip(shares, graph.pairs, strict=True):
         if placed[pair.i] and placed[pair.j]:

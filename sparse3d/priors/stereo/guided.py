@@ -53,9 +53,7 @@ def rematch(graph: MatchGraph, model: Model) -> MatchGraph:
 
 def _worth_trying(graph: MatchGraph, placed: list[int]) -> list[tuple[int, int]]:
     """Pairs of placed views with something, but not enough, in common: matches of their own or with a third view."""
-    count = np.zeros((len(graph.pixels),) * 2)
-    for pair in graph.pairs:
-        count[pair.i, pair.j] = count[pair.j, pair.i] = len(pair.matches)
+    count = graph.match_counts()
     linked = np.minimum(count, ENOUGH_MATCHES)
     through_third = np.sqrt(linked @ linked)
     chosen = set()

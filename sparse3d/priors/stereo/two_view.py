@@ -60,9 +60,16 @@ class MatchGraph:
         groups = [[v for v, x in enumerate(label) if x == root] for root in sorted(set(label))]
         return sorted(groups, key=lambda g: -len(g))
 
+    def match_counts(self) -> Int[ndarray, "view view"]:
+        """Verified matches between any two photos."""
+        counts = np.zeros((len(self.pixels),) * 2, np.int64)
+        for pair in self.pairs:
+            counts[pair.i, pair.j] = counts[pair.j, pair.i] = len(pair.matches)
+        return counts
+
     def matches_of(self, view: int) -> int:
         """Verified matches of a photo with all others."""
-        return sum(len(p.matches) for p in self.pairs if view in (p.i, p.j))
+        return int(self.match_counts()[view].sum())
 
 
 def verify(
