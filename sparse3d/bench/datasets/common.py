@@ -122,7 +122,7 @@ def by_number(names: Iterable[str]) -> list[str]:
 
     def key(name: str) -> tuple[float, str]:
         digits = re.search(r"\d+", Path(name).stem)
-        return (int(digits.group()) if digits else float("inf"), name)
+        return (float(digits.group()) if digits else float("inf"), name)
 
     return sorted(names, key=key)
 
