@@ -9,6 +9,7 @@ from sparse3d.cli.doctor import doctor
 from sparse3d.cli.evaluate import evaluate
 from sparse3d.cli.reconstruct import reconstruct
 from sparse3d.cli.render import render
+from sparse3d.cli.scenes import app as scenes
 from sparse3d.cli.view import view
 from sparse3d.core.errors import InputError, MissingDependency
 from sparse3d.kernels.library import KernelUnavailable
@@ -28,6 +29,7 @@ def main(args: list[str] | None = None) -> None:
     app = tyro.extras.SubcommandApp()
     for command in (reconstruct, render, evaluate, view, doctor):
         app.command(command)
+    app.command(scenes, name="scenes", help="List the sample scenes and the data sets of the literature, and get them.")
     try:
         app.cli(prog="sparse3d", description=DESCRIPTION, args=args)
     except InputError as error:

@@ -29,7 +29,7 @@ FACTOR = 4
 
 _LAYOUT = "Rectified/scanN/rect_001_3_r5000.png, or scanN/image with scanN/cameras.npz"
 _RECTIFIED = "Rectified"
-_CALIBRATION = "Calibration/cal18"
+_CALIBRATIONS = ("Calibration/cal18", "SampleSet/MVS Data/Calibration/cal18")
 _IDR_CAMERAS = ("cameras.npz", "cameras_sphere.npz")
 
 
@@ -51,7 +51,8 @@ def _read_scan(root: Path, scan: str, protocol: str, *, official: bool) -> Bench
     if official:
         folder = root / _RECTIFIED / scan
         names = [f"rect_{i + 1:03d}_{LIGHT}.png" for i in range(VIEWS)]
-        positions = [root / _CALIBRATION / f"pos_{i + 1:03d}.txt" for i in range(VIEWS)]
+        calibration = next((root / p for p in _CALIBRATIONS if (root / p).is_dir()), root / _CALIBRATIONS[0])
+        positions = [calibration / f"pos_{i + 1:03d}.txt" for i in range(VIEWS)]
         projections = [read_projection_text(path) for path in positions]
         sources = [str(path) for path in positions]
         mask_folders = [root / "idrmasks" / scan / "mask", root / "idrmasks" / scan]

@@ -19,7 +19,7 @@ SIZE = (64, 48)
 
 
 def test_the_random_frames_are_these_for_good() -> None:
-    assert random_frames(30) == [2, 10, 11, 13, 17, 22, 23, 24, 27, 28]
+    assert random_frames(30) == [2, 10, 11, 13, 17, 22, 24, 26, 27, 28]
     assert random_frames(10) == list(range(10))
 
 
