@@ -11,8 +11,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
+from typing import cast
 
 from sparse3d.core.errors import InputError
 from sparse3d.io.atomic import clear_write_errors, make_folder
@@ -36,7 +37,7 @@ _DAMAGE = (
 class _Member:
     name: str
     size: int
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], BufferedIOBase]
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> list[str]:
@@ -114,7 +115,7 @@ def _zip_members(archive: Path, file: zipfile.ZipFile) -> Iterator[_Member]:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise InputError(f"{archive}: {info.filename!r} is a link or a device; such archives are not unpacked")
         if not info.is_dir():
-            yield _Member(info.filename, info.file_size, lambda info=info: file.open(info))
+            yield _Member(info.filename, info.file_size, lambda info=info: cast(BufferedIOBase, file.open(info)))
 
 
 def _tar_members(archive: Path, file: tarfile.TarFile) -> Iterator[_Member]:
@@ -126,14 +127,14 @@ def _tar_members(archive: Path, file: tarfile.TarFile) -> Iterator[_Member]:
         yield _Member(info.name, info.size, lambda info=info: _opened(file, info))
 
 
-def _opened(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+def _opened(file: tarfile.TarFile, info: tarfile.TarInfo) -> BufferedIOBase:
     content = file.extractfile(info)
-    if content is None:
+    if not isinstance(content, BufferedIOBase):
         raise tarfile.TarError(f"{info.name} has no content")
     return content
 
 
-def _copy(archive: Path, source: IO[bytes], target: Path, left: int) -> int:
+def _copy(archive: Path, source: BufferedIOBase, target: Path, left: int) -> int:
     """Bytes copied; counted here, since an index may lie."""
     copied = 0
     with target.open("xb") as file:
