@@ -22,7 +22,7 @@ class BenchScene:
     Attributes:
         dataset, scene: such as "llff", "fern".
         protocol: the heading in docs/protocols.md that says how it is measured; figures compare only within one.
-        photos: the file of each name, as the data set carries it.
+        photos: the file of each name, as the data set carries it. Names have no folders in them.
         downscale: whole number by which every photo is to be shrunk (box filter) before a method or a metric sees it.
         cameras: the truth, one a photo in the order of `photos`, at the photos' size *after* `downscale`; poses are NaN
             where nobody knows them.

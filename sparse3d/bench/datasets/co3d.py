@@ -8,6 +8,7 @@ from sparse3d.bench.datasets.common import (
     POSE_FRAMES,
     Loader,
     at_photo_sizes,
+    checked_label,
     choose_scenes,
     known_cameras,
     list_folders,
@@ -33,15 +34,16 @@ Entry = dict[str, Any]
 
 
 def read(root: Path, scenes: Sequence[str] | None, protocol: str) -> list[BenchScene]:
-    """Every usable sequence ("apple/110_13051_23361") of the categories that are there, or those named."""
+    """Every usable sequence ("apple-110_13051_23361") of the categories that are there, or those named."""
     categories = list_folders(root, holding=FRAME_FILE)
     if scenes is not None:
-        categories = [c for c in categories if any(name.startswith(f"{c}/") for name in scenes)]
-    sequences: dict[str, list[Entry]] = {}
+        categories = [c for c in categories if any(name.startswith(f"{c}-") for name in scenes)]
+    sequences: dict[str, tuple[Path, list[Entry]]] = {}
     for category in categories:
-        sequences |= {f"{category}/{name}": frames for name, frames in _usable(root / category).items()}
+        path = root / category / FRAME_FILE
+        sequences |= {f"{category}-{name}": (path, frames) for name, frames in _usable(root / category).items()}
     names = choose_scenes(root, sequences, scenes, f"CATEGORY/{FRAME_FILE}, usable sequences of {SET_LIST}")
-    return [_read_sequence(root, name, sequences[name], protocol) for name in names]
+    return [_read_sequence(root, name, *sequences[name], protocol) for name in names]
 
 
 def _usable(category: Path) -> dict[str, list[Entry]]:
@@ -61,7 +63,7 @@ def _usable(category: Path) -> dict[str, list[Entry]]:
         if name in good:
             if (name, number) not in frames:
                 raise InputError(f"{category / FRAME_FILE}: has no frame {number} of {name}, which {path} lists")
-            sequences.setdefault(str(name), []).append(frames[name, number])
+            sequences.setdefault(checked_label(path, name), []).append(frames[name, number])
     return {name: found for name, found in sequences.items() if len(found) >= MIN_FRAMES and all(map(_is_sane, found))}
 
 
@@ -72,13 +74,11 @@ def _is_sane(entry: Entry) -> bool:
         return True  # read_viewpoint says what is wrong, should the frame be chosen
 
 
-def _read_sequence(root: Path, name: str, entries: list[Entry], protocol: str) -> BenchScene:
-    category, sequence = name.split("/", 1)
-    source = root / category / FRAME_FILE
+def _read_sequence(root: Path, name: str, source: Path, entries: list[Entry], protocol: str) -> BenchScene:
     chosen = [entries[i] for i in random_frames(len(entries))]
     photos, parts = {}, []
     for entry in chosen:
-        parts.append(read_viewpoint(f"{source}: frame {entry['frame_number']} of {sequence}", entry))
+        parts.append(read_viewpoint(f"{source}: frame {entry['frame_number']} of {name}", entry))
         file = entry["image"].get("path")
         path = safe_join(root, file if isinstance(file, str) else "", source)
         photos[path.name] = path

@@ -89,6 +89,17 @@ def every_eighth_split(where: Path, names: Sequence[str], takes: Sequence[int]) 
     return {str(k): Split(tuple(rest[i] for i in evenly_spaced(len(rest), k)), test) for k in takes}
 
 
+def checked_label(where: Path, label: object) -> str:
+    """A name of a scene or a split that was read from a file; results are written to folders of such names.
+
+    Raises:
+        InputError: it has other characters than letters, digits, `_`, `-` and dots, or begins with a dot.
+    """
+    if not isinstance(label, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", label):
+        raise InputError(f"{where}: {str(label)[:40]!r} is no name: letters, digits, '_', '-' and dots are allowed")
+    return label
+
+
 def random_frames(count: int) -> list[int]:
     """Ten different frames of a sequence, always the same ones for the same count, in ascending order.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sparse3d.bench.datasets.common import Loader, at_photo_sizes, choose_scenes, every_eighth_split, list_folders
 from sparse3d.bench.scene import BenchScene
+from sparse3d.core.errors import InputError
 from sparse3d.io.colmap import read_colmap
 from sparse3d.io.safe_paths import safe_join
 
@@ -22,6 +23,9 @@ def read(root: Path, scenes: Sequence[str] | None, protocol: str) -> list[BenchS
 
 def _read_scene(folder: Path, protocol: str) -> BenchScene:
     cameras, _ = read_colmap(folder / MODEL)
+    nested = next((name for name in cameras.names if "/" in name), None)
+    if nested is not None:
+        raise InputError(f"{folder / MODEL}: names a photo in a folder, {nested}; use the data set's own model")
     photos = {name: safe_join(folder / f"images_{FACTOR}", name, folder / MODEL) for name in cameras.names}
     return BenchScene(
         dataset="mipnerf360",

@@ -31,21 +31,26 @@ def _read_scene(folder: Path, protocol: str) -> BenchScene:
     train = _cameras(folder / TRAIN_FILE, list(TRAIN))
     test = _cameras(folder / TEST_FILE, [TEST_STEP * i for i in range(TEST_VIEWS)])
     cameras = concatenate([train, test])
-    photos = {name: folder / name for name in cameras.names}
+    photos = {_name(file): folder / file for file in cameras.names}
     if len(photos) < len(cameras):
         raise InputError(f"{folder}: {TEST_FILE} names photos of {TRAIN_FILE}; unpack nerf_synthetic.zip again")
     alike = group_by_intrinsics(cameras.sizes, cameras.K.tolist(), cameras.distortion.tolist())
-    cameras = cameras.replace(groups=tuple(alike))
+    cameras = cameras.replace(names=tuple(photos), groups=tuple(alike))
     return BenchScene(
         dataset="nerf_synthetic",
         scene=folder.name,
         protocol=protocol,
         photos=photos,
         cameras=shrunk(at_photo_sizes(cameras, photos), FACTOR),
-        splits={str(len(TRAIN)): Split(train.names, test.names)},
+        splits={str(len(TRAIN)): Split(tuple(map(_name, train.names)), tuple(map(_name, test.names)))},
         downscale=FACTOR,
         background=WHITE,
     )
+
+
+def _name(file: str) -> str:
+    """ "train_r_16.png" for train/r_16.png: there is a test/r_16.png too."""
+    return file.replace("/", "_")
 
 
 def _cameras(path: Path, indices: Sequence[int]) -> Cameras:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sparse3d.bench.datasets.common import Loader, at_photo_sizes, choose_scenes, list_folders
+from sparse3d.bench.datasets.common import Loader, at_photo_sizes, checked_label, choose_scenes, list_folders
 from sparse3d.bench.scene import BenchScene, Split
 from sparse3d.core.errors import InputError
 from sparse3d.io.cameras_json import read_cameras_json
@@ -53,7 +53,7 @@ def read_splits(path: Path, names: Sequence[str]) -> dict[str, Split]:
         if not trains:
             raise InputError(f"{path}: {key!r} has no list 'train'")
         for train, value in trains.items():
-            name = key + train.removeprefix("train")
+            name = checked_label(path, key + train.removeprefix("train"))
             splits[name] = _split(f"{path}: {name!r}", value, parts.get("test"), names)
     return splits
 

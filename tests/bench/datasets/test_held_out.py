@@ -104,10 +104,11 @@ def test_mipnerf360(tmp_path: Path) -> None:
 
 
 def test_mipnerf360_names_do_not_lead_out(tmp_path: Path) -> None:
-    truth = ring(40, (320, 240)).replace(names=("../../out.png", *(f"{i}.png" for i in range(39))))
-    write_colmap(tmp_path / "garden" / "sparse" / "0", truth, no_points())
-    with pytest.raises(InputError, match="leads out of its folder"):
-        load_dataset("mipnerf360", tmp_path)
+    for name, message in (("../../out.png", "names a photo in a folder"), ("..", "leads out of its folder")):
+        truth = ring(40, (320, 240)).replace(names=(name, *(f"{i}.png" for i in range(39))))
+        write_colmap(tmp_path / "garden" / "sparse" / "0", truth, no_points())
+        with pytest.raises(InputError, match=message):
+            load_dataset("mipnerf360", tmp_path)
 
 
 @pytest.mark.parametrize("dataset", ["tanks", "mvimgnet"])

@@ -62,6 +62,7 @@ def test_our_own_format(public: Path) -> None:
         ({"sparse3": {"train": ["000.jpg", 3], "test": []}}, "must be lists of photo names"),
         ({"sparse3": {"train": ["nine.jpg"], "test": []}}, "does not have: nine.jpg"),
         ({"sparse3": {"train": ["000.jpg"], "test": ["000.jpg"]}}, "names a photo twice"),
+        ({"../sparse3": {"train": ["000.jpg"], "test": []}}, "'../sparse3' is no name"),
     ],
 )
 def test_splits_that_make_no_sense(public: Path, split: object, message: str) -> None:
@@ -120,16 +121,16 @@ def test_rendered_objects(lego: tuple[Path, Cameras, Cameras]) -> None:
     [scene] = load_dataset("nerf_synthetic", root)
     assert (scene.scene, scene.protocol, scene.downscale) == ("lego", "nerf-synthetic-8views", 2)
     chosen = [26, 86, 2, 55, 75, 93, 16, 73]
-    assert scene.splits["8"].train == tuple(f"train/r_{i}.png" for i in chosen)
-    assert scene.splits["8"].test == tuple(f"test/r_{8 * i}.png" for i in range(25))
+    assert scene.splits["8"].train == tuple(f"train_r_{i}.png" for i in chosen)
+    assert scene.splits["8"].test == tuple(f"test_r_{8 * i}.png" for i in range(25))
     pixels = [pixels_of_point(train.select(chosen)), pixels_of_point(test.select(range(0, 200, 8)))]
     check_cameras(scene, np.concatenate(pixels) / 2, (32, 24))
     assert set(scene.cameras.groups) == {0}
     assert scene.background == (1.0, 1.0, 1.0)
-    shown = read_image(scene.photos["train/r_2.png"], background=scene.background)
+    shown = read_image(scene.photos["train_r_2.png"], background=scene.background)
     # 90, 120, 30 at an opacity of 128 / 255 over white
     assert shown[0, 0].tolist() == [round(128 / 255 * c + 127) for c in (90, 120, 30)]
-    assert read_image(scene.photos["train/r_2.png"])[0, 0].tolist() == [90, 120, 30]
+    assert read_image(scene.photos["train_r_2.png"])[0, 0].tolist() == [90, 120, 30]
 
 
 def test_rendered_objects_that_are_damaged(lego: tuple[Path, Cameras, Cameras]) -> None:

@@ -131,12 +131,12 @@ def test_co3d(tmp_path: Path, kind: str) -> None:
     write_category(tmp_path, cameras, kind, poor=("3_poor",))
     [scene] = load_dataset("co3d", tmp_path)
     chosen = random_frames(60)
-    assert (scene.scene, scene.protocol) == ("apple/1_good", "co3d-poses")
+    assert (scene.scene, scene.protocol) == ("apple-1_good", "co3d-poses")
     assert scene.splits["10"].train == tuple(f"frame{i + 1:06d}.jpg" for i in chosen)
     check_cameras(scene, pixels_of_point(truth.select(chosen)), SIZE)
-    assert [s.scene for s in load_dataset("co3d", tmp_path, ["apple/1_good"])] == ["apple/1_good"]
-    with pytest.raises(InputError, match="has no scene apple/3_poor"):
-        load_dataset("co3d", tmp_path, ["apple/3_poor"])
+    assert [s.scene for s in load_dataset("co3d", tmp_path, ["apple-1_good"])] == ["apple-1_good"]
+    with pytest.raises(InputError, match="has no scene apple-3_poor"):
+        load_dataset("co3d", tmp_path, ["apple-3_poor"])
 
 
 def test_damaged_annotations(tmp_path: Path) -> None:
@@ -164,6 +164,11 @@ def test_damaged_annotations(tmp_path: Path) -> None:
     assert "expected a finite number" in refused(changed("viewpoint", principal_point=[None, 1.0]))
     assert "not a rigid transform" in refused(changed("viewpoint", R=np.diag([1.0, 1, 2]).tolist()))
     assert "has no frame 49 of 1_good" in refused(whole[:-1])
+    lists = tmp_path / "apple" / "set_lists" / "set_lists_fewview_dev.json"
+    lists.write_text(lists.read_text().replace("1_good", "../1_good"))
+    scores = [{"sequence_name": "../1_good", "viewpoint_quality_score": 0.9}]
+    write_gzipped(tmp_path / "apple" / "sequence_annotations.jgz", scores)
+    assert "'../1_good' is no name" in refused([frame | {"sequence_name": "../1_good"} for frame in whole])
     assert "is not a list of annotations" in refused({"a": 1})
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(InputError, match="damaged or not gzipped JSON"):
