@@ -146,3 +146,21 @@ def test_damaged_archives_of_idr(tmp_path: Path) -> None:
         read_idr_projections(path)
     with pytest.raises(InputError, match="cannot be read as text"):
         read_projection_text(path)
+
+
+def test_a_published_projection(tmp_path: Path) -> None:
+    """DTU's own pos_001.txt, against a camera of ours (a photo of 1024x768) that was converted on another way."""
+    (tmp_path / "pos_001.txt").write_text(
+        "2607.429996 -3.844898 1498.178098 -533936.661373\n-192.076910 2862.552532 681.798177 23434.686572\n"
+        "-0.241605 -0.030951 0.969881 22.540121\n"
+    )
+    K, pose = decompose_projection("here", read_projection_text(tmp_path / "pos_001.txt"))
+    ours = [[1851.0915, 0, 527.1714], [0, 1845.2322, 396.5254], [0, 0, 0.64]]
+    np.testing.assert_allclose(0.64 * K, ours, rtol=0, atol=0.02)
+    expected = [
+        [0.970262685, 0.007479911, 0.24193878, -191.019600565],
+        [-0.01474287, 0.999492915, 0.028223416, 3.288303108],
+        [-0.241604988, -0.030950999, 0.969880954, 22.54012006],
+    ]
+    np.testing.assert_allclose(pose[:3, :3], np.array(expected)[:, :3], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(pose[:3, 3], np.array(expected)[:, 3], rtol=0, atol=2e-3)
