@@ -29,7 +29,7 @@ from report import machine
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.eval.depth_metrics import sparsification
-from sparse3d.io.cameras_json import read_cameras_json
+from sparse3d.io.cameras_json import read_cameras_json, true_depth_files
 from sparse3d.io.photos import load_photos
 from sparse3d.io.scenes import materialise_scene
 from sparse3d.priors.fusion import posed_images
@@ -78,8 +78,7 @@ def cases(args: argparse.Namespace, folder: Path) -> Iterator[Case]:
 def given_cameras(case: Case) -> tuple[Cameras, dict[str, Path]]:
     """The true cameras of the case's photos, and where their true depth is."""
     cameras = read_cameras_json(case.root / "cameras.json")
-    entries = json.loads((case.root / "cameras.json").read_text())["cameras"]
-    depth = {Path(e["file"]).name: case.root / e["depth"] for e in entries if e.get("depth")}
+    depth = {Path(name).name: file for name, file in true_depth_files(case.root / "cameras.json").items()}
     at = {Path(name).name: i for i, name in enumerate(cameras.names)}
     return cameras.select([at[n] for n in case.photos]).replace(names=case.photos), depth
 

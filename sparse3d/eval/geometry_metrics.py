@@ -27,13 +27,16 @@ BUFFER_SLOPE, BUFFER_TOLERANCE = 3.0, 0.01
 """A point is seen if it lies no farther behind the nearest one of its cell than a surface as steep as this can lie within a
 cell, and this share of the depth."""
 
+MAX_CELLS = 2**62
+"""Of a grid: what numbers of 64 bits tell apart."""
+
 
 @dataclass(frozen=True)
 class GeometryScore:
     """Distances between a reconstruction and a true surface, in the unit of the points.
 
     Attributes:
-        points, true_points: how many were compared.
+        points, true_points: how many were compared, of the true ones those to find.
         accuracy, completeness: mean distance from a reconstructed point to the nearest true one, and the reverse.
         accuracy_median, completeness_median: the medians.
         chamfer: mean of accuracy and completeness.
@@ -57,7 +60,12 @@ class GeometryScore:
 
 
 def geometry_metrics(
-    points: Points, truth: Points, thresholds: Sequence[float], *, max_distance: float | None = None
+    points: Points,
+    truth: Points,
+    thresholds: Sequence[float],
+    *,
+    to_find: Points | None = None,
+    max_distance: float | None = None,
 ) -> GeometryScore:
     """Compare two sets of points by nearest neighbours.
 
@@ -65,15 +73,18 @@ def geometry_metrics(
         points: the reconstruction, in the truth's frame and unit.
         truth: the true surface.
         thresholds: distances for the F-score.
+        to_find: the part of the true surface that completeness and recall are taken over, such as what the photos show; all
+            of it if None.
         max_distance: points farther off than this are left out of the mean and median distances, as DTU does at 20 mm; they
             count as wrong in precision and recall. None leaves none out.
 
     Raises:
         ValueError: a set is empty, or no distance is within `max_distance`.
     """
-    if len(points) == 0 or len(truth) == 0:
-        raise ValueError(f"geometry: {len(points)} reconstructed and {len(truth)} true points, need some of both")
-    to_truth, to_points = cKDTree(truth).query(points)[0], cKDTree(points).query(truth)[0]
+    to_find = truth if to_find is None else to_find
+    if len(points) == 0 or len(to_find) == 0:
+        raise ValueError(f"geometry: {len(points)} reconstructed and {len(to_find)} true points, need some of both")
+    to_truth, to_points = cKDTree(truth).query(points)[0], cKDTree(points).query(to_find)[0]
     limit = np.inf if max_distance is None else max_distance
     near_truth, near_points = to_truth[to_truth <= limit], to_points[to_points <= limit]
     if len(near_truth) == 0 or len(near_points) == 0:
@@ -82,7 +93,7 @@ def geometry_metrics(
     recall = [float((to_points < t).mean()) for t in thresholds]
     return GeometryScore(
         points=len(points),
-        true_points=len(truth),
+        true_points=len(to_find),
         accuracy=float(near_truth.mean()),
         completeness=float(near_points.mean()),
         accuracy_median=float(np.median(near_truth)),
@@ -117,10 +128,20 @@ def sample_mesh(vertices: Points, faces: Int[ndarray, "m 3"], count: int, *, see
 
 
 def thin(points: Points, spacing: float) -> Points:
-    """One point, the mean, for each cell of a grid, so that a dense part of a cloud weighs no more than its area."""
+    """One point, the mean, for each cell of a grid, so that a dense part of a cloud weighs no more than its area.
+
+    Raises:
+        ValueError: the spacing is so small that the cells cannot be numbered.
+    """
     cells = np.floor((points - points.min(0)) / spacing).astype(np.int64)
-    _, where, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    sums = np.stack([np.bincount(where.ravel(), weights=points[:, k], minlength=len(counts)) for k in range(3)], 1)
+    sides = [int(side) + 1 for side in cells.max(0)]
+    if sides[0] * sides[1] * sides[2] > MAX_CELLS:
+        raise ValueError(
+            f"a grid of {sides} cells is too fine: is the spacing of {spacing:g} in the unit of the points?"
+        )
+    numbers = (cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2]
+    _, where, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    sums = np.stack([np.bincount(where, weights=points[:, k], minlength=len(counts)) for k in range(3)], 1)
     return sums / counts[:, None]
 
 

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from PIL import Image
 
@@ -40,6 +40,20 @@ def read_image(path: Path) -> UInt8[ndarray, "h w 3"]:
     try:
         with px.open_image(path) as image:
             return px.turn_upright(px.to_rgb(image), read_exif(image, path.name).orientation)
+    except px.UnusablePhotoError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_mask(path: Path) -> Bool[ndarray, "h w"]:
+    """Read a mask, upright: True where a pixel is not black.
+
+    Raises:
+        InputError: missing, unreadable, truncated or too large.
+    """
+    path = Path(path)
+    try:
+        with px.open_image(path) as image:
+            return px.turn_upright(px.to_nonzero(image), read_exif(image, path.name).orientation)
     except px.UnusablePhotoError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -75,7 +75,7 @@ def load_photos(folder: Path, *, names: Sequence[str] | None = None) -> ImageSet
     """
     folder = Path(folder)
     paths, skipped = _list_photos(folder, names)
-    masks = _find_masks(folder)
+    masks = find_masks(folder / MASK_FOLDER)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         results = list(pool.map(partial(_check_photo, masks=masks), paths))
     checked: list[_Checked] = []
@@ -168,13 +168,12 @@ def _list_photos(folder: Path, names: Sequence[str] | None) -> tuple[list[Path],
     return photos, [(name, f"is a {Path(name).suffix} file: convert it to JPEG or PNG") for name in unread]
 
 
-def _find_masks(folder: Path) -> dict[str, Path]:
-    """The mask files by stem (a mask of `a.jpg` may be `a.png` or, as COLMAP has it, `a.jpg.png`)."""
-    mask_folder = folder / MASK_FOLDER
-    if not mask_folder.is_dir():
+def find_masks(folder: Path) -> dict[str, Path]:
+    """The mask files of a folder by stem (a mask of `a.jpg` may be `a.png` or, as COLMAP has it, `a.jpg.png`)."""
+    if not folder.is_dir():
         return {}
     suffixes = (*px.PHOTO_SUFFIXES, ".bmp", ".gif")
-    files = sorted(p for p in mask_folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
     return {p.stem: p for p in files}
 
 
