@@ -44,7 +44,7 @@ def _print_cameras(console: Console, document: dict[str, Any]) -> None:
 
 def _print_pictures(console: Console, document: dict[str, Any]) -> None:
     left_out = document["kind"] == "leave one out"
-    labels = ("left out, the run's camera", "left out, refined pose") if left_out else LABELS
+    labels = ("left out, own camera", "left out, refined pose") if left_out else LABELS
     table = _table("photos", "n", "PSNR", "lowest", "SSIM", "LPIPS alex", "LPIPS vgg")
     rows = (
         (labels[0], document["held_out"]["aligned"]),
@@ -81,24 +81,24 @@ def _parts(row: dict[str, Any]) -> Iterator[list[str]]:
 
 
 def _print_depth(console: Console, depth: dict[str, Any]) -> None:
-    table = _table("depth", "n", "known", "AbsRel", "RMSE", "< 1.25", "< 1.25²", "< 1.25³", "AUSE")
+    table = _table("depth", "n", "known", "AbsRel", "RMSE", "δ1", "δ2", "δ3", "AUSE")
     for key, label in (("held_out", "held out"), ("training", "training")):
         row = depth[key]
         if row is None:
             continue
-        for kind, how in (("unaligned", "as it is"), ("aligned", "median scale")):
+        for kind, shown in (("unaligned", label), ("aligned", f"{label}, scaled")):
             if row[kind] is not None:
-                order = _or_dash(row["ause_of_random"]) if kind == "aligned" else ""
-                table.add_row(f"{label}, {how}", str(row["views"]), *_depth_cells(row[kind]), order)
+                order = f"{row['ause_of_random']:.3f}" if kind == "aligned" else ""
+                table.add_row(shown, str(row["views"]), *_depth_cells(row[kind]), order)
     if table.row_count:
         console.print(table)
 
 
 def _depth_cells(score: dict[str, Any]) -> list[str]:
     return [
-        f"{100 * score['known']:.0f} %",
-        f"{score['abs_rel']:.4f}",
-        f"{score['rmse']:.4g}",
+        f"{score['known']:.3f}",
+        f"{score['abs_rel']:.3f}",
+        f"{score['rmse']:.3g}",
         *(f"{share:.3f}" for share in score["delta"]),
     ]
 
@@ -116,10 +116,9 @@ def _print_surface(console: Console, document: dict[str, Any]) -> None:
 
 
 def _table(*headings: str) -> Table:
-    """A table whose first column keeps to one line; on a narrow terminal it is cut off at the right instead."""
+    """A table that fits into 80 columns: headings may wrap, labels may not."""
     table = Table(*headings)
-    for column in table.columns:
-        column.no_wrap = True
+    table.columns[0].no_wrap = True
     return table
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import label, maximum_filter
 
 from sparse3d.core.cameras import Cameras, pixel_grid
 from sparse3d.core.lens import distort_points, undistort_points
@@ -28,6 +28,10 @@ from sparse3d.render.rasterise import RenderOptions, rasterise
 HIDDEN_BEHIND = 0.02
 """A point farther behind the rendered depth of a training view than this share of it is hidden there. The depth is the largest
 of nine pixels, so that the slope of a surface within a pixel hides nothing."""
+
+SPECK = 0.005
+"""Patches that were not seen and are smaller than this share of the picture count as seen: most are errors of the rendered
+depth, which must not excuse the run from the pixels that they spoil."""
 
 
 class RenderedDepth(NamedTuple):
@@ -99,7 +103,14 @@ def covered_pixels(
     covered = np.zeros(depth.size, bool)
     for view in trained:
         covered |= _sees(view, world, known.ravel())
-    return covered.reshape(depth.shape)
+    return _without_specks(covered.reshape(depth.shape))
+
+
+def _without_specks(covered: Bool[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
+    patches, _ = label(~covered)
+    sizes = np.bincount(patches.ravel())
+    sizes[0] = 0  # the covered pixels themselves
+    return covered | (sizes < SPECK * covered.size)[patches]
 
 
 def at_scoring_resolution(camera: Cameras) -> Cameras:

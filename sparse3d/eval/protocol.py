@@ -45,7 +45,8 @@ IMAGES = {
     "pictures on white; share is the mask's part of the picture",
     "covered": "as masked, over the pixels that at least one training view saw, decided from the run alone: lifted to the depth "
     "that the run renders at the aligned pose, a pixel falls into the picture of a training view, at most 2 % behind what the "
-    "run renders there; where the run renders nothing the pixel counts as infinitely far. The same pixels for the aligned "
+    "run renders there; where the run renders nothing the pixel counts as infinitely far; patches not seen of less than "
+    "0.5 % of the picture count as seen. The same pixels for the aligned "
     "and the refined pose",
     "training": "the run's own cameras and photos",
 }
