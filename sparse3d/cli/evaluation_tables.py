@@ -88,7 +88,7 @@ def _print_depth(console: Console, depth: dict[str, Any]) -> None:
             continue
         for kind, shown in (("unaligned", label), ("aligned", f"{label}, scaled")):
             if row[kind] is not None:
-                order = f"{row['ause_of_random']:.3f}" if kind == "aligned" else ""
+                order = _or_dash(row["ause_of_random"]) if kind == "aligned" else ""
                 table.add_row(shown, str(row["views"]), *_depth_cells(row[kind]), order)
     if table.row_count:
         console.print(table)

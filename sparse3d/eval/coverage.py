@@ -12,11 +12,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.ndimage import label, maximum_filter
+from scipy.ndimage import maximum_filter
 
 from sparse3d.core.cameras import Cameras, pixel_grid
 from sparse3d.core.lens import distort_points, undistort_points
@@ -66,6 +67,7 @@ def render_depth(scene: Reconstruction, camera: Cameras, options: RenderOptions)
 
     Args:
         camera: one view with known pose and intrinsics, at the size wanted.
+        options: of a backend that draws the median depth: any but gsplat.
     """
     pinhole = covering_pinhole(camera)
     return RenderedDepth(*through_lens(camera, pinhole, _pinhole_depth(scene, camera, pinhole, options)))
@@ -107,7 +109,7 @@ def covered_pixels(
 
 
 def _without_specks(covered: Bool[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
-    patches, _ = label(~covered)
+    patches = np.asarray(cv2.connectedComponents((~covered).astype(np.uint8), connectivity=4)[1], np.int64)
     sizes = np.bincount(patches.ravel())
     sizes[0] = 0  # the covered pixels themselves
     return covered | (sizes < SPECK * covered.size)[patches]
