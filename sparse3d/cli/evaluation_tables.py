@@ -81,12 +81,12 @@ def _parts(row: dict[str, Any]) -> Iterator[list[str]]:
 
 
 def _print_depth(console: Console, depth: dict[str, Any]) -> None:
-    table = _table("depth", "n", "known", "Abs Rel", "RMSE", "δ1", "δ2", "δ3", "AUSE")
+    table = _table("depth", "n", "known", "AbsRel", "RMSE", "δ1", "δ2", "δ3", "AUSE")
     for key, label in (("held_out", "held out"), ("training", "training")):
         row = depth[key]
         if row is None:
             continue
-        for kind, shown in (("unaligned", label), ("aligned", f"{label}, scaled")):
+        for kind, shown in (("unaligned", label), ("aligned", "  scaled")):
             if row[kind] is not None:
                 order = _or_dash(row["ause_of_random"])[:5] if kind == "aligned" else ""
                 table.add_row(shown, str(row["views"]), *_depth_cells(row[kind]), order)
