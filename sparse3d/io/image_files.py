@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from PIL import Image
 
@@ -60,6 +60,20 @@ def read_image_size(path: Path) -> tuple[int, int]:
     try:
         with px.open_image(path) as image:
             return px.upright_size(image.size, read_exif(image, path.name).orientation)
+    except px.UnusablePhotoError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_mask(path: Path) -> Bool[ndarray, "h w"]:
+    """Read a mask, upright: True where a pixel is not black.
+
+    Raises:
+        InputError: missing, unreadable, truncated or too large.
+    """
+    path = Path(path)
+    try:
+        with px.open_image(path) as image:
+            return px.turn_upright(px.to_nonzero(image), read_exif(image, path.name).orientation)
     except px.UnusablePhotoError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -133,6 +133,10 @@ class RunFolder:
         """The photo of this name as the rendering shows it (undistorted, same size), JPEG."""
         return self.root / "photos" / f"{_key(name)}.jpg"
 
+    def left_out(self, name: str) -> Path:
+        """A run from all other photos, by which `sparse3d evaluate` measures; may be deleted as the stages may."""
+        return self.root / "leave-one-out" / _key(name)
+
     def stage_path(self, stage: str, key: str) -> Path:
         """The checkpoint of a stage under a key made from its inputs and its settings."""
         return self.stages / f"{stage}-{key}.npz"
