@@ -66,6 +66,14 @@ def test_a_mirrored_photo_is_left_out(scene, features):
     assert first_three_unharmed(prior, scene)
 
 
+def test_two_photos_that_agree_with_one_another_alone_are_left_out(scene):
+    centres = [(-0.5, 0.3, 0.4), (0.1, 0.1, 0.3)]
+    mirrored = [np.ascontiguousarray(render(K, look_at(centre))[0][:, ::-1]) for centre in centres]
+    prior = estimate_cameras(image_set([*pixels_of(scene, 4), *mirrored]), None, SIFT, seed=0)
+    assert [name for name, _ in prior.unplaced] == ["photo4.png", "photo5.png"]
+    assert first_three_unharmed(prior, scene)
+
+
 def test_one_foreign_photo_among_eight_is_named():
     centres = [(-0.9, -0.3, 0.0), (-0.45, -0.35, 0.15), (0.0, -0.4, 0.3), (0.45, -0.35, 0.2), (0.9, -0.3, 0.1)]
     centres += [(0.3, -1.2, 0.2), (-0.5, 0.3, 0.4)]

@@ -21,6 +21,7 @@ from sparse3d.priors.stereo.polish import polish
 from sparse3d.priors.stereo.registration import Solution
 from sparse3d.priors.stereo.sanity import drop_contradicted, turned_in_place
 from sparse3d.priors.stereo.tracks import Tracks
+from sparse3d.priors.stereo.turning import link_by_turns
 from sparse3d.priors.stereo.two_view import MatchGraph
 
 logger = logging.getLogger(__name__)
@@ -54,11 +55,12 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
     model = known_cameras.initial_model(images, known, config)
     staged = config.features == "auto" and len(kinds) > 1
     used = kinds[:1] if staged else kinds
-    graph = build_graph(images, used, model, config)
+    graph = link_by_turns(images, build_graph(images, used, model, config), config)
     found = attempt(model, graph, config, seed=seed)
     if staged and not found.is_convincing():
         logger.info("%s places %d of %d photos; adding %s", kinds[0], found.placed, len(images), kinds[1])
-        both = combine(graph, build_graph(images, kinds[1:], model, config))
+        further = link_by_turns(images, build_graph(images, kinds[1:], model, config), config)
+        both = combine(graph, further)
         better = improve(found, model, both, config, seed=seed)
         used, found, graph = (used if better is found else kinds), better, both
     if not graph.pairs and model.placed.sum() < 2:
