@@ -141,12 +141,12 @@ def _no_overlap(images: ImageSet, graph: MatchGraph) -> str:
 def _reasons(images: ImageSet, solution: Solution, tracks: Tracks, graph: MatchGraph) -> Sequence[tuple[str, str]]:
     reasons = []
     for view in np.flatnonzero(~solution.model.placed):
-        matches = graph.matches_of(int(view))
-        if matches == 0:
+        matches = int(graph.match_counts()[view, solution.model.placed].sum())
+        if graph.matches_of(int(view)) == 0:
             most = max((n for i, j, n in graph.rejected if view in (i, j)), default=0)
             reason = f"overlaps with no other photo (at most {most} matches agree)"
         else:
             seen = int(np.isfinite(solution.structure.points[tracks.points[tracks.views == view], 0]).sum())
-            reason = f"its {matches} matches do not fit the scene of the others ({seen} points in common)"
+            reason = f"its {matches} matches with the others do not fit their scene ({seen} points in common)"
         reasons.append((images.names[view], reason))
     return reasons
