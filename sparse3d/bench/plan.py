@@ -2,8 +2,9 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sparse3d.bench.execute import scoring
 from sparse3d.bench.job import Job, Task
@@ -14,6 +15,7 @@ from sparse3d.bench.scene import BenchScene
 from sparse3d.bench.scene_file import inputs_key, write_scene
 from sparse3d.core.errors import InputError
 from sparse3d.io.config_yaml import to_plain
+from sparse3d.pipeline.config import checked_threads
 from sparse3d.pipeline.stages import fingerprint
 
 LEAST_PHOTOS = 2
@@ -52,6 +54,27 @@ QUICK = BenchConfig(
     methods=("ours:fast", "colmap"), views=(3,), seeds=1, one_split=True, max_held_out=2, timeout_s=300.0
 )
 """Fits all public sets into a quarter of an hour on two cores."""
+
+
+def configured(*, quick: bool, poses: tuple[Poses, ...], threads: int, **given: Any) -> BenchConfig:
+    """The default, or the quick one, with what the user gave over it.
+
+    Args:
+        given: methods, views, seeds, timeout_s; what is None or empty was not given.
+
+    Raises:
+        InputError: a number makes no sense.
+    """
+    changes = {name: value for name, value in given.items() if value not in (None, ())}
+    config = replace(QUICK if quick else BenchConfig(), poses=poses, threads=checked_threads(threads), **changes)
+    for name, value, least in (
+        ("seeds", config.seeds, 1),
+        ("timeout", config.timeout_s, 1),
+        ("views", min(config.views), 2),
+    ):
+        if value < least:
+            raise InputError(f"--{name} is {value:g}, expected at least {least}")
+    return config
 
 
 @dataclass(frozen=True)
