@@ -124,7 +124,9 @@ def _spread(spreading: Spreading) -> Spread:
     """How tasks are run: one by one, or by Ray."""
     if spreading.workers == 1 and spreading.ray_address is None:
         return partial(one_by_one, keep_runs=spreading.keep_runs)
-    cluster.load_ray()  # before anything is planned, so that its absence is told at once
+    cluster.load_ray(
+        local=spreading.ray_address is None
+    )  # before anything is planned, so that its absence is told at once
     return partial(
         cluster.spread,
         workers=spreading.workers,

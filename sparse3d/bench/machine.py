@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 def machine() -> dict[str, Any]:
     """Hardware, versions, date, and the commit (marked when kernels, package or benchmarks differ from it)."""
-    git = ["git", "-C", str(CHECKOUT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    status = [*git, "status", "--porcelain", "--", "benchmarks", "cuda", "sparse3d", ":!benchmarks/results"]
-    changed = subprocess.run(status, capture_output=True, text=True, check=False).stdout.strip()
+    changed = _git("status", "--porcelain", "--", "benchmarks", "cuda", "sparse3d", ":!benchmarks/results")
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -27,8 +25,16 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit + (" (changed)" if changed else ""),
+        "commit": _git("rev-parse", "HEAD") + (" (changed)" if changed else ""),
     }
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the checkout; nothing where there is no git or no checkout."""
+    if shutil.which("git") is None:
+        return ""
+    command = ["git", "-C", str(CHECKOUT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:

@@ -47,7 +47,8 @@ def materialise(
 ) -> Material:
     """Write a job's material into a folder, which is emptied first.
 
-    Photos at the protocol's scale are copied as they are; others are shrunk and written as PNG, without their EXIF data.
+    Photos are copied as they are, unless the protocol shrinks them or lays a colour under them: then they are written as PNG,
+    without their EXIF data.
 
     Raises:
         InputError: a photo is missing or has not the size that its camera says, or a file cannot be written.
@@ -56,7 +57,7 @@ def materialise(
     photos = make_folder(folder / "photos")
     train = scene.splits[split].train
     for name in train:
-        if scene.downscale == 1:
+        if _as_they_are(scene):
             shutil.copyfile(_file(scene, name), photos / local_name(scene, name))
         else:
             write_png(photos / local_name(scene, name), read_scaled(scene, name))
@@ -70,7 +71,7 @@ def materialise(
 def local_name(scene: BenchScene, name: str) -> str:
     """The file name of a photo in a job's folder: folders become part of it, so that equal names in two of them differ."""
     flat = name.replace("/", "_")
-    return flat if scene.downscale == 1 else f"{PurePosixPath(flat).stem}.png"
+    return flat if _as_they_are(scene) else f"{PurePosixPath(flat).stem}.png"
 
 
 def true_cameras(scene: BenchScene, names: tuple[str, ...]) -> Cameras:
@@ -85,7 +86,7 @@ def read_scaled(scene: BenchScene, name: str) -> UInt8[ndarray, "h w 3"]:
     Raises:
         InputError: it is missing, unreadable, or not of the size that its camera says.
     """
-    pixels = read_image(_file(scene, name))
+    pixels = read_image(_file(scene, name), background=scene.background)
     height, width = pixels.shape[:2]
     size = scene.cameras.sizes[list(scene.photos).index(name)]
     if max(abs(size[0] - width / scene.downscale), abs(size[1] - height / scene.downscale)) >= 1:
@@ -96,6 +97,10 @@ def read_scaled(scene: BenchScene, name: str) -> UInt8[ndarray, "h w 3"]:
     if (width, height) == size:
         return pixels
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def _as_they_are(scene: BenchScene) -> bool:
+    return scene.downscale == 1 and scene.background is None
 
 
 def _file(scene: BenchScene, name: str) -> Path:

@@ -26,6 +26,7 @@ def write_scene(path: Path, scene: BenchScene) -> None:
         "masks": _paths(scene.masks),
         "depths": _paths(scene.depths),
         "surface": None if scene.surface is None else str(scene.surface.resolve()),
+        "background": None if scene.background is None else list(scene.background),
         "splits": {name: {"train": list(s.train), "test": list(s.test)} for name, s in scene.splits.items()},
     }
     write_json(path, document)
@@ -49,6 +50,7 @@ def read_scene(path: Path) -> BenchScene:
             masks={name: Path(file) for name, file in document["masks"].items()},
             depths={name: Path(file) for name, file in document["depths"].items()},
             surface=None if document["surface"] is None else Path(document["surface"]),
+            background=None if document["background"] is None else tuple(document["background"]),
             splits={n: Split(tuple(s["train"]), tuple(s["test"])) for n, s in document["splits"].items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -64,7 +66,9 @@ def inputs_key(scene: BenchScene, split: Split) -> str:
         for each in files
     ]
     surface = scene.surface.stat().st_size if scene.surface is not None and scene.surface.is_file() else None
-    return fingerprint(sizes, surface, cameras_key(scene.cameras), split.train, split.test, scene.downscale)
+    return fingerprint(
+        sizes, surface, cameras_key(scene.cameras), split.train, split.test, scene.downscale, scene.background
+    )
 
 
 def _paths(files: Mapping[str, Path]) -> dict[str, str]:

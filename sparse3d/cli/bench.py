@@ -43,7 +43,7 @@ def bench(
         poses: with the true cameras of the training photos, from photos alone, or both.
         quick: three photos, one seed, the preset fast and COLMAP, two held-out photos a scene: all public sets in a quarter of an
             hour on two cores. Options given beside it win.
-        threads: of each job; 0 takes all cores, or its share of them with several workers. Figures compare at any number.
+        threads: of each job; 0 takes all cores, or its share of them with several workers.
         timeout: seconds after which a job is ended; the default is 3600.
         workers: jobs at once on this machine, by Ray (the extra `bench`).
         ray_address: of a Ray cluster that is there, such as auto or 10.0.0.1:6379; its machines must see DATA and OUT.
@@ -54,7 +54,7 @@ def bench(
     import signal
 
     from sparse3d.bench.bench import BenchRequest, Spreading, run_suite
-    from sparse3d.bench.datasets import load_dataset  # pyright: ignore[reportMissingImports]
+    from sparse3d.bench.datasets import load_dataset
     from sparse3d.bench.plan import configured
     from sparse3d.cli.bench_progress import BenchProgress
 
