@@ -45,7 +45,7 @@ def error_curves(group: Group, key: str = "loss", title: str = "training loss") 
         for record in group.of(method):
             for entry in record["history"]:
                 if entry.get(key) is not None:
-                    by_iteration.setdefault(entry["iteration"], []).append(entry[key])
+                    by_iteration.setdefault(float(entry["iteration"]), []).append(entry[key])
         if len(by_iteration) > 1:
             points[method] = [(i, statistics.fmean(values)) for i, values in sorted(by_iteration.items())]
     return _plot(points, group.methods, title, "iteration", dots=False) if points else ""

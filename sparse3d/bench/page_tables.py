@@ -159,4 +159,4 @@ def _placed(records: Sequence[Record]) -> str:
 def duration(records: Sequence[Record]) -> str:
     """Of all jobs together, scoring included."""
     done = [r for r in records if r["status"] == "done"]
-    return describe_seconds(sum(r["timings"]["seconds"] + r["timings"]["scoring_seconds"] for r in done))
+    return describe_seconds(float(sum(r["timings"]["seconds"] + r["timings"]["scoring_seconds"] for r in done)))

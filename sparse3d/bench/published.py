@@ -87,4 +87,5 @@ def _checked(where: str, entry: Any) -> Published:
             raise InputError(f"{where}: {name} is {value!r}, expected a number from {low} to {high:g}")
     if all(entry.get(name) is None for name in FIGURES[:-1]):
         raise InputError(f"{where}: has none of {', '.join(FIGURES[:-1])}")
-    return Published(**entry)
+    numbers = {name: float(entry[name]) for name in FIGURES if entry.get(name) is not None}
+    return Published(**{**entry, **numbers})

@@ -1,7 +1,6 @@
 """results.jsonl: one line a job. A line is added as a job ends; the file is put in order when the bench ends."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +62,12 @@ class ResultsFile:
                     file.truncate(self._end_of_whole_lines())
             file.write((_line(record) + "\n").encode())
 
-    def write(self, records: Iterable[Record]) -> None:
-        """Replace the file by these records, in order."""
-        ordered = sorted(records, key=lambda r: tuple(r[name] for name in ORDER))
+    def sort(self) -> None:
+        """Put the lines in order, whatever order the jobs ended in."""
+        records = self.read()
+        if not records:
+            return
+        ordered = sorted(records.values(), key=lambda r: tuple(r[name] for name in ORDER))
         atomic_write_text(self.path, "".join(_line(record) + "\n" for record in ordered))
 
     def _end_of_whole_lines(self) -> int:

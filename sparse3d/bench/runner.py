@@ -38,7 +38,7 @@ def run_bench(
     """Run tasks, writing each result as it comes; a bench that is stopped has lost only the jobs under way.
 
     Returns:
-        All results of the file.
+        All results of the file, in its order.
 
     Raises:
         InputError: a file cannot be written.
@@ -48,10 +48,8 @@ def run_bench(
             results.add(record)
             on_record(record)
     finally:
-        records = results.read()
-        if records:
-            results.write(records.values())
-    return records
+        results.sort()
+    return results.read()
 
 
 def one_by_one(tasks: list[Task], *, keep_runs: bool = False) -> Iterator[Record]:

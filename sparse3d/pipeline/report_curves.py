@@ -38,7 +38,7 @@ def draw_curve(history: Sequence[Mapping[str, float]], key: str, title: str) -> 
         history: entries with "iteration" and, in some of them, `key`.
         title: what is drawn, with its unit.
     """
-    series = Series([(entry["iteration"], entry[key]) for entry in history if key in entry])
+    series = Series([(float(entry["iteration"]), float(entry[key])) for entry in history if key in entry])
     samples = series.finite
     if len(samples) < 2 or samples[0][0] == samples[-1][0]:
         return ""

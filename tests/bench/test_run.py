@@ -69,8 +69,9 @@ def test_what_is_done_is_not_done_again_and_a_cut_line_is(finished, tmp_path):
 def test_results_with_a_damaged_line_are_refused(finished, tmp_path):
     _, records, _ = finished
     results = ResultsFile(tmp_path / "results.jsonl")
-    results.write(records.values())
-    results.path.write_bytes(b"{broken\n" + results.path.read_bytes())
+    results.path.write_text("{broken\n")
+    for record in records.values():
+        results.add(record)
     with pytest.raises(InputError, match="line 1 is damaged"):
         results.read()
 
