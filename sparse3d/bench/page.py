@@ -55,6 +55,7 @@ def write_page(
         f'<p class="soft">sparse3d bench</p><h1>{text(suite)}</h1>',
         f'<div class="verdict">{"".join(f"<p>{text(s)}</p>" for s in sentences)}</div>',
         _provenance(records),
+        f'<p class="note">{LEGEND}</p>',
         *(_group(group, published) for group in groups),
         _over_views(groups),
         picture_strips(groups, pictures),
@@ -98,7 +99,6 @@ def _group(group: Group, published: Sequence[Published]) -> str:
             f'<p class="note">{text(protocol_words(group))}</p>',
             mean_tables(group),
             published_table(matching(published, group.protocol, group.views, group.poses)),
-            f'<p class="note">{LEGEND}</p>',
             f'<div class="plots">{plots}</div>' if plots else "",
             f"<details><summary>Scene by scene</summary>{scene_table(group)}"
             f'<p class="note">{text(protocol_words(group))}</p></details>',
