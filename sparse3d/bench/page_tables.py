@@ -120,9 +120,8 @@ def failures_table(records: Sequence[Record]) -> str:
     ]
     if not rows:
         return ""
-    return (
-        f"<h2>Without a result</h2>{table(['scene', 'split', 'cameras', 'method', 'seed', 'why'], rows, numbers=(4,))}"
-    )
+    listed = table(["scene", "split", "cameras", "method", "seed", "why"], rows, numbers=(4,))
+    return f'<h2>Without a result</h2><div class="reasons">{listed}</div>'
 
 
 def _mean_table(group: Group, scenes: Sequence[str] | None) -> str:

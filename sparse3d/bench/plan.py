@@ -19,7 +19,7 @@ from sparse3d.pipeline.config import checked_threads
 from sparse3d.pipeline.stages import fingerprint
 
 LEAST_PHOTOS = 2
-SCORING_S = 3.0
+SCORING_S = 4.0
 """Seconds to score a held-out photo with and without refinement of its pose, on two cores."""
 PROCESS_S = 4.0
 """Seconds that a job's process takes to start and end."""
