@@ -141,7 +141,7 @@ def _provenance(records: Sequence[Record]) -> str:
     for processor, cores, gpu, torch, python in kinds("processor", "cores", "gpu", "torch", "python"):
         rows.append(["machine", f"{processor}, {cores} cores, {gpu or 'no GPU'}; torch {torch}, Python {python}"])
     commits = [commit for (commit,) in kinds("commit")]
-    rows.append(["commit", ", ".join(commit or "unknown" for commit in commits)])
+    rows.append(["commit", ", ".join(_short(commit) for commit in commits)])
     dates = sorted(m["date"] for m in machines)
     if dates:
         rows.append(["date", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"])
@@ -152,6 +152,12 @@ def _provenance(records: Sequence[Record]) -> str:
         warnings.append("The results come from several machines: their times do not compare.")
     items = "".join(f"<li>{w}</li>" for w in warnings)
     return table([], rows) + (f'<div class="warnings"><ul>{items}</ul></div>' if items else "")
+
+
+def _short(commit: str) -> str:
+    """Of a commit as many digits as tell it from all others."""
+    digits, _, changed = commit.partition(" ")
+    return f"{digits[:12]} {changed}".strip() or "unknown"
 
 
 def _settings(records: Sequence[Record]) -> str:

@@ -25,7 +25,7 @@ class Column:
         return f"{found.mean:.{self.decimals}f}{spread}"
 
 
-COLUMNS = (
+PICTURES = (
     Column("held_out.aligned.psnr", "PSNR (dB)", 2),
     Column("held_out.aligned.ssim", "SSIM", 3),
     Column("held_out.aligned.lpips_vgg", "LPIPS vgg", 3),
@@ -34,52 +34,52 @@ COLUMNS = (
     Column("held_out.refined.ssim", "refined SSIM", 3),
     Column("held_out.refined.lpips_vgg", "refined LPIPS vgg", 3),
     Column("held_out.refined.lpips_alex", "refined LPIPS alex", 3),
+)
+CAMERAS = (
     Column("poses.ate_relative", "ATE", 4),
     Column("poses.rotation_deg_median", "rotation (°)", 3),
     Column("focal.median_absolute", "focal length", 4),
-    Column("seconds", "seconds", 1),
-    Column("peak_gib", "GiB", 2),
 )
+"""Left out where the cameras were given: whoever keeps them is right."""
+COST = (Column("seconds", "seconds", 1), Column("cpu_seconds", "processor s", 1), Column("peak_gib", "GiB", 2))
 LEGEND = (
     "PSNR, SSIM and LPIPS: held-out photos at their true cameras, moved by the similarity that aligns the training cameras; "
     "“refined”: once more after the test camera was refined against the photo. ATE: RMS error of the camera centres over their "
     "extent; rotation: median error; focal length: median relative error. Behind ±: standard deviation over seeds. Seconds: wall "
-    "time of the method alone; GiB: its peak memory."
+    "time of the method alone; processor s: seconds of all cores together; GiB: peak memory."
 )
 
 
 def mean_tables(group: Group) -> str:
     """Means over scenes; a second time over the scenes that all methods finished, where these differ."""
-    parts = [_mean_table(group, None)]
+    parts = [_mean_tables(group, None)]
     common = group.common_scenes()
     finished = {group.finished(m) for m in group.methods if group.finished(m)}
     if len(finished) > 1 and common:
         parts.append(f'<p class="note">Over the scenes that all of them finished ({text(", ".join(common))}):</p>')
-        parts.append(_mean_table(group, common))
+        parts.append(_mean_tables(group, common))
     return "".join(parts)
 
 
 def scene_table(group: Group) -> str:
-    """Every scene for itself, and what failed."""
-    columns = _used(group.records)
+    """Every scene for itself; why something failed stands in `failures_table`."""
+    columns = _used((*PICTURES, *_cameras(group), *COST), group.records)
     rows = []
     for scene in group.scenes:
         for method in group.methods:
+            tried = [r for r in group.records if (r["scene"], r["method"]) == (scene, method)]
             found = group.of(method, [scene])
-            failed = [r for r in group.records if (r["scene"], r["method"]) == (scene, method) and r not in found]
-            if not found and not failed:
-                continue
-            reason = f"failed: {failed[0]['reason']}" if failed else ""
-            if failed and failed[0]["status"] == "not available":
-                reason = failed[0]["reason"]
-            rows.append([scene, method, _placed(found), *_cells(columns, found), reason])
-    header = ["scene", "method", "placed", *(c.heading for c in columns), ""]
-    return table(header, rows, numbers=range(2, len(header) - 1))
+            failed = ", ".join(dict.fromkeys(r["status"] for r in tried if r["status"] != "done"))
+            placed = "; ".join(filter(None, (_placed(found) if found else "", failed)))
+            if tried:
+                rows.append([scene, method, placed, *_cells(columns, found)])
+    header = ["scene", "method", "placed", *(c.heading for c in columns)]
+    return table(header, rows, numbers=range(3, len(header)))
 
 
 def further_table(group: Group) -> str:
     """All other figures that the evaluation gives, by their names; empty where there is none."""
-    told = {column.key for column in COLUMNS}
+    told = {column.key for column in (*PICTURES, *_cameras(group), *COST)}
     keys = dict.fromkeys(key for r in group.records for key in r.get("figures", {}) if key not in told)
     rows = [
         [spell_key(key.replace(".", " ")), *(Column(key, "", 4).cell(_figure(group.of(m), key)) for m in group.methods)]
@@ -124,21 +124,30 @@ def failures_table(records: Sequence[Record]) -> str:
     return f'<h2>Without a result</h2><div class="reasons">{listed}</div>'
 
 
-def _mean_table(group: Group, scenes: Sequence[str] | None) -> str:
+def _mean_tables(group: Group, scenes: Sequence[str] | None) -> str:
+    """What the pictures are worth, and below what the cameras are worth and what it cost: together too wide for a page."""
     chosen = {m: group.of(m, scenes) for m in group.methods}
-    columns = _used([r for records in chosen.values() for r in records])
+    found = [r for records in chosen.values() for r in records]
     total = len(group.scenes if scenes is None else scenes)
-    rows = []
-    for method, records in chosen.items():
-        count = len({r["scene"] for r in records})
-        rows.append([method, f"{count} of {total}", _placed(records), *_cells(columns, records)])
-    header = ["method", "scenes", "placed", *(c.heading for c in columns)]
-    return table(header, rows, numbers=range(1, len(header)))
+    tables = []
+    for columns in (_used(PICTURES, found), _used((*_cameras(group), *COST), found)):
+        rows = []
+        for method, records in chosen.items():
+            count = f"{len({r['scene'] for r in records})} of {total}"
+            rows.append([method, count, _placed(records), *_cells(columns, records)])
+        header = ["method", "scenes", "placed", *(c.heading for c in columns)]
+        if columns:
+            tables.append(table(header, rows, numbers=range(1, len(header))))
+    return "".join(tables)
 
 
-def _used(records: Sequence[Record]) -> list[Column]:
+def _cameras(group: Group) -> tuple[Column, ...]:
+    return CAMERAS if group.poses == "unposed" else ()
+
+
+def _used(columns: Sequence[Column], records: Sequence[Record]) -> list[Column]:
     """Columns that at least one result fills."""
-    return [c for c in COLUMNS if any(value_of(r, c.key) is not None for r in records)]
+    return [c for c in columns if any(value_of(r, c.key) is not None for r in records)]
 
 
 def _cells(columns: Sequence[Column], records: Sequence[Record]) -> list[str]:
