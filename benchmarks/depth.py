@@ -24,8 +24,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the package sets it
 import cv2
 import numpy as np
 from PIL import Image
-from report import machine
 
+from sparse3d.bench.machine import machine
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.eval.depth_metrics import sparsification

@@ -5,6 +5,7 @@ import sys
 
 import tyro
 
+from sparse3d.cli.bench import bench
 from sparse3d.cli.doctor import doctor
 from sparse3d.cli.evaluate import evaluate
 from sparse3d.cli.reconstruct import reconstruct
@@ -27,7 +28,7 @@ def main(args: list[str] | None = None) -> None:
     terminal.setLevel(logging.WARNING)  # what a stage logs below that goes to the run's log.txt
     logging.basicConfig(format="warning  %(message)s", handlers=[terminal])
     app = tyro.extras.SubcommandApp()
-    for command in (reconstruct, render, evaluate, view, doctor):
+    for command in (reconstruct, render, evaluate, view, bench, doctor):
         app.command(command)
     app.command(scenes, name="scenes", help="List the sample scenes and the data sets of the literature, and get them.")
     try:
