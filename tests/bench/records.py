@@ -19,7 +19,7 @@ def record(method: str = "ours", scene: str = "fern", seed: int = 0, psnr: float
         "key": f"{method}-{scene}-{views}-{changes.get('poses', 'posed')}-{seed}",
         "dataset": "llff",
         "scene": scene,
-        "protocol": "llff-r8",
+        "protocol": "llff-8",
         "split": str(views),
         "views": views,
         "poses": "posed",

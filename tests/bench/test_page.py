@@ -15,7 +15,7 @@ from sparse3d.io.image_files import write_jpeg
 from .records import failure, record
 
 PSNR = "held_out.aligned.psnr"
-PAPER = Published("PaperGS", "llff-r8", "posed", 3, psnr=33.33, note="of another world")
+PAPER = Published("PaperGS", "llff-8", "posed", 3, psnr=33.33, note="of another world")
 
 
 def page_of(records, tmp_path: Path, methods=("ours", "theirs"), published=()) -> str:
@@ -76,7 +76,7 @@ def test_pose_figures_stand_where_the_cameras_were_not_given(tmp_path):
 
 def test_the_page_says_how_where_and_of_what_it_was_measured(tmp_path):
     html = page_of([record(), record("theirs", machine={**record()["machine"], "commit": "def456"})], tmp_path)
-    for words in ("Test 3000", "abc123", "def456", "several commits", "2026-01-02", "llff-r8", "docs/protocols.md"):
+    for words in ("Test 3000", "abc123", "def456", "several commits", "2026-01-02", "llff-8", "docs/protocols.md"):
         assert words in html
     assert "mean over the views" in html and "not measured: no weights" in html
     assert html.count("<svg") == 2  # quality against time, error curves

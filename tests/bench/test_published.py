@@ -5,7 +5,7 @@ import pytest
 from sparse3d.bench.published import matching, published_file, read_published
 from sparse3d.core.errors import InputError
 
-GOOD = "{method: A, protocol: llff-r8, poses: posed, views: 3, psnr: 20}"
+GOOD = "{method: A, protocol: llff-8, poses: posed, views: 3, psnr: 20}"
 
 
 def write(tmp_path, *entries, head="version: 1"):
@@ -17,9 +17,9 @@ def write(tmp_path, *entries, head="version: 1"):
 def test_the_shipped_file_is_sound_and_sorted_by_quality():
     path = published_file()
     assert path is not None
-    found = matching(read_published(path), "llff-r8", 3, "posed")
+    found = matching(read_published(path), "llff-8", 3, "posed")
     assert len(found) >= 6 and found[0].psnr == max(p.psnr or 0 for p in found)
-    assert not matching(found, "llff-r8", 3, "unposed") and not matching(found, "llff-r8", 6, "posed")
+    assert not matching(found, "llff-8", 3, "unposed") and not matching(found, "llff-8", 6, "posed")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from sparse3d.priors.stereo.completion import complete, remove_speckles, sharpen
 from sparse3d.priors.stereo.confidence import confidence_of
 from sparse3d.priors.stereo.consistency import Agreement, agreement, compare
 from sparse3d.priors.stereo.depth_config import DepthConfig
-from sparse3d.priors.stereo.planar_completion import continue_planes
 from sparse3d.priors.stereo.plane_sweep import PosedImage
 from sparse3d.priors.stereo.view_selection import DepthRange, Task
 
@@ -62,8 +61,7 @@ def reconcile(
         views, matches, tasks: one a view.
         config: settings.
         run: maps a function over the views' indices.
-        last: whether filled-in depth continues the scene's planes and is carved by what other views see through; not worth its
-            time in between.
+        last: whether filled-in depth is carved by what other views see through; not worth its time in between.
     """
     inverses = [np.where(view.mask, match.inverse, 0) for view, match in zip(views, matches, strict=True)]
     photometric = [(match.cost < 0.6).astype(np.float32) for match in matches]
@@ -75,9 +73,6 @@ def reconcile(
     surfaces = run(finish)
     if not last:
         return surfaces
-    sure = [surface.support > 0 for surface in surfaces]
-    continued = continue_planes(views, [surface.inverse for surface in surfaces], sure)
-    surfaces = [replace(surface, inverse=inverse) for surface, inverse in zip(surfaces, continued, strict=True)]
 
     def carve(i: int) -> Surface:
         return _carve(i, views, surfaces, config)
