@@ -1,10 +1,11 @@
 """`sparse3d bench` from end to end: data set, jobs, results, page."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from sparse3d.bench import cluster
 from sparse3d.bench.job import Task
@@ -18,7 +19,14 @@ from sparse3d.bench.scene import BenchScene
 from sparse3d.core.errors import InputError
 from sparse3d.io.atomic import make_folder
 
-LoadScenes = Callable[[str, Path, Sequence[str] | None], list[BenchScene]]
+
+@runtime_checkable
+class LoadScenes(Protocol):
+    """Gives the scenes of a data set: `datasets.load_dataset`."""
+
+    def __call__(
+        self, name: str, root: Path, scenes: Sequence[str] | None = None, *, protocol: str | None = None
+    ) -> list[BenchScene]: ...
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class BenchRequest:
         scenes: names; none for all.
         config: methods, splits, seeds.
         published: file of published figures; None for the source's own.
+        protocol: of the data set; None takes its usual one.
     """
 
     suite: str
@@ -40,6 +49,7 @@ class BenchRequest:
     scenes: tuple[str, ...]
     config: BenchConfig
     published: Path | None = None
+    protocol: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def run_suite(request: BenchRequest, spreading: Spreading, listener: BenchListen
     """Run what has no result yet, and write the page, also where it was stopped.
 
     Args:
-        load: gives the scenes of a data set, from its name, its folder and the names of scenes or None.
+        load: gives the scenes of a data set.
 
     Returns:
         The page.
@@ -86,7 +96,7 @@ def run_suite(request: BenchRequest, spreading: Spreading, listener: BenchListen
     out = make_folder(request.out)
     published = request.published or published_file()
     figures = () if published is None else read_published(published)
-    scenes = load(request.suite, request.data, request.scenes or None)
+    scenes = load(request.suite, request.data, request.scenes or None, protocol=request.protocol)
     config = replace(request.config, threads=threads_a_job(request.config.threads, spreading))
     tasks = plan(scenes, config, out)
     results = ResultsFile(out / "results.jsonl")

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from sparse3d.bench.materials import local_name, read_scaled, true_cameras
@@ -12,11 +13,14 @@ from sparse3d.bench.methods.interface import Outcome
 from sparse3d.bench.scene import BenchScene
 from sparse3d.core.errors import InputError
 from sparse3d.core.reconstruction import Reconstruction
-from sparse3d.eval.evaluate import EvaluateConfig, evaluate
+from sparse3d.eval.config import EvaluateConfig, FurtherTruth
+from sparse3d.eval.evaluate import evaluate
 from sparse3d.eval.evaluation import Evaluation
 from sparse3d.eval.image_metrics import from_pixels, to_scoring_resolution
 from sparse3d.eval.render_views import render_camera
-from sparse3d.io.image_files import write_jpeg
+from sparse3d.eval.true_surface import surface_points
+from sparse3d.io.depth_files import read_depth_mm
+from sparse3d.io.image_files import read_mask, write_jpeg
 
 SHOWN_VIEWS = 2
 """Held-out photos a job that the page may show: the first and the middle one."""
@@ -38,16 +42,43 @@ def score(outcome: Outcome, scene: BenchScene, split: str, config: EvaluateConfi
         return read_scaled(scene, original[name])
 
     config = config if outcome.draws else dataclasses.replace(config, training=False)
-    return evaluate(outcome.reconstruction, true_cameras(scene, names), read, config)
+    further = further_truth(scene, original) if outcome.draws else None
+    return evaluate(outcome.reconstruction, true_cameras(scene, names), read, config, further=further)
 
 
-def figures_of(document: Mapping[str, Any], names: Collection[str]) -> dict[str, float]:
+def further_truth(scene: BenchScene, original: Mapping[str, str]) -> FurtherTruth:
+    """The masks, depth and surface that a scene's protocol has.
+
+    Args:
+        original: the data set's name of each photo that is measured, by its name in the job.
+    """
+
+    def mask(name: str):
+        file = scene.masks.get(original[name])
+        if file is None:
+            return None
+        width, height = scene.cameras.sizes[list(scene.photos).index(original[name])]
+        found = read_mask(file).astype(np.uint8)
+        return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+
+    def depth(name: str):
+        file = scene.depths.get(original[name])
+        return None if file is None else read_depth_mm(file)
+
+    return FurtherTruth(
+        read_mask=mask if scene.masks else None,
+        read_depth=depth if scene.depths else None,
+        surface=None if scene.surface is None else surface_points(scene.surface),
+    )
+
+
+def figures_of(document: Mapping[str, Any], names: Collection[str]) -> dict[str, int | float]:
     """All single numbers of an evaluation's JSON under dotted names, such as `held_out.aligned.psnr`.
 
     Args:
         names: of photos; a mapping with such keys holds figures photo by photo, which stay in the job's evaluation.json.
     """
-    found: dict[str, float] = {}
+    found: dict[str, int | float] = {}
     for key, value in document.items():
         if isinstance(value, bool):
             continue

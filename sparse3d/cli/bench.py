@@ -11,6 +11,7 @@ def bench(
     *,
     data: Path,
     out: Path,
+    protocol: str | None = None,
     scenes: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = (),
     methods: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD [METHOD ...]")] = (),
     views: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = (),
@@ -35,6 +36,7 @@ def bench(
         suite: the data set: public, llff, dtu and others (docs/protocols.md).
         data: the folder where you keep it.
         out: folder of the results.
+        protocol: a heading of docs/protocols.md, where a data set has several (llff-8 and llff-4); its first one otherwise.
         scenes: of the data set; all where none is named.
         methods: ours, ours:PRESET, ours@FILE.yaml (differences from the default; its row is called FILE), colmap, colmap:xfeat,
             gsplat, opensplat, ply:DIR (anyone's results). The default is ours.
@@ -67,7 +69,7 @@ def bench(
         seeds=seeds,
         timeout_s=timeout,
     )
-    request = BenchRequest(suite, data, out, scenes, config, published)
+    request = BenchRequest(suite, data, out, scenes, config, published, protocol)
     spreading = Spreading(workers, ray_address, keep_runs=keep_runs, retry_failed=retry_failed)
     # A polite kill is Ctrl-C: the page is written, and the job under way is ended.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

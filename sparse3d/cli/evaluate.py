@@ -105,6 +105,7 @@ def _against_truth(run: Path, truth: Path, images: Path | None, masks: Path | No
 
     from sparse3d.eval.config import FurtherTruth
     from sparse3d.eval.evaluate import evaluate as measure
+    from sparse3d.eval.true_surface import surface_points
     from sparse3d.io.cameras_json import read_cameras_json, true_depth_files
     from sparse3d.io.depth_files import read_depth_mm
     from sparse3d.io.run_folder import read_reconstruction
@@ -114,7 +115,7 @@ def _against_truth(run: Path, truth: Path, images: Path | None, masks: Path | No
     further = FurtherTruth(
         read_mask=_mask_reader(masks),
         read_depth=lambda name: read_depth_mm(depth[name]) if name in depth else None,
-        surface=None if surface is None else _surface_points(surface),
+        surface=None if surface is None else surface_points(surface),
     )
     with Console(stderr=True).status("measuring") as status:
         return measure(
@@ -158,18 +159,3 @@ def _mask_reader(folder: Path | None):
         return None if file is None else read_mask(file)
 
     return read
-
-
-def _surface_points(path: Path):
-    """The points of a cloud, or points spread over a mesh."""
-    from sparse3d.eval.geometry_metrics import sample_mesh
-    from sparse3d.io.surfaces import read_surface
-
-    surface = read_surface(path)
-    if len(surface.faces) == 0:
-        return surface.vertices
-    return sample_mesh(surface.vertices, surface.faces, MESH_POINTS)
-
-
-MESH_POINTS = 1_000_000
-"""Spread over a true surface that is a mesh: some millimetres apart on a room, and thinned later."""

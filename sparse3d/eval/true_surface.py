@@ -1,6 +1,7 @@
 """The Gaussians of a reconstruction against the true surface of the scene."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,11 +10,35 @@ from numpy import ndarray
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.reconstruction import Reconstruction
-from sparse3d.eval.geometry_metrics import GeometryScore, diagonal, geometry_metrics, seen_by, thin, within_bounds
+from sparse3d.eval.geometry_metrics import (
+    GeometryScore,
+    diagonal,
+    geometry_metrics,
+    sample_mesh,
+    seen_by,
+    thin,
+    within_bounds,
+)
 from sparse3d.eval.pose_metrics import Sim3
+from sparse3d.io.surfaces import read_surface
 
 MIN_OPACITY = 0.1
 """More transparent Gaussians are no surface."""
+
+MESH_POINTS = 1_000_000
+"""Spread over a true surface that is a mesh: some millimetres apart on a room, and thinned later."""
+
+
+def surface_points(path: Path) -> Float[ndarray, "n 3"]:
+    """The points of a cloud's PLY file, or points spread over a mesh's.
+
+    Raises:
+        InputError: the file is missing or no PLY of points or triangles.
+    """
+    surface = read_surface(path)
+    if len(surface.faces) == 0:
+        return surface.vertices
+    return sample_mesh(surface.vertices, surface.faces, MESH_POINTS)
 
 
 def score_surface(

@@ -1,16 +1,24 @@
 """Jobs one by one: what comes out, what is kept, and what happens to those that fail."""
 
+import dataclasses
 import json
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from sparse3d.bench import runner
 from sparse3d.bench.execute import execute
+from sparse3d.bench.plan import BenchConfig, plan
 from sparse3d.bench.results import ResultsFile
 from sparse3d.bench.runner import pending, run_bench, run_task
 from sparse3d.core.errors import InputError
+from sparse3d.io.ply import write_gaussians_ply
+from sparse3d.io.scenes import load_scene
+
+from .conftest import cloud
 
 OPENSPLAT = """#!{python}
 import shutil, sys
@@ -42,6 +50,30 @@ def test_a_job_sees_the_training_photos_alone_and_is_scored_on_the_others(finish
     for shown in record["pictures"]:
         assert (posed.pictures / shown["truth"]).is_file() and (posed.pictures / shown["rendering"]).is_file()
         assert shown["name"] in ("003.jpg", "006.jpg")
+
+
+def test_masks_depth_and_surface_of_a_protocol_are_measured(tiny, theirs, tmp_path):
+    root = load_scene("courtyard").root
+    left = np.zeros((480, 640), np.uint8)
+    left[:, :320] = 255
+    Image.fromarray(left).save(tmp_path / "mask.png")
+    write_gaussians_ply(tmp_path / "surface.ply", cloud(seed=1))
+    scene = dataclasses.replace(
+        tiny,
+        masks=dict.fromkeys(tiny.photos, tmp_path / "mask.png"),
+        depths={name: root / "depth" / f"{Path(name).stem}.png" for name in tiny.photos},
+        surface=tmp_path / "surface.ply",
+    )
+    config = BenchConfig(methods=(f"ply:{theirs}",), views=(3,), seeds=1, threads=1, poses=("posed",))
+    [task] = plan([scene], config, tmp_path / "out")
+    result = execute(task)
+    assert result["status"] == "done", result["reason"]
+    figures = result["figures"]
+    masked = next(
+        value for key, value in figures.items() if key.startswith("held_out.aligned.masked") and "psnr" in key
+    )
+    assert masked != figures["held_out.aligned.psnr"]
+    assert any("abs_rel" in key for key in figures) and any("f_score" in key or "chamfer" in key for key in figures)
 
 
 def test_what_is_done_is_not_done_again_and_a_cut_line_is(finished, tmp_path):
