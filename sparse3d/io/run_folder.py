@@ -133,6 +133,16 @@ class RunFolder:
         """The photo of this name as the rendering shows it (undistorted, same size), JPEG."""
         return self.root / "photos" / f"{_key(name)}.jpg"
 
+    @property
+    def mesh(self) -> Path:
+        """A surface of the scene, PLY in the run's world; shown by the viewer where it is there."""
+        return self.root / "mesh.ply"
+
+    @property
+    def layers(self) -> Path:
+        """Figures for each Gaussian (`io.gaussian_layers`), where there are any."""
+        return self.root / "layers"
+
     def stage_path(self, stage: str, key: str) -> Path:
         """The checkpoint of a stage under a key made from its inputs and its settings."""
         return self.stages / f"{stage}-{key}.npz"
