@@ -7,6 +7,7 @@ import tyro
 
 from sparse3d.cli.doctor import doctor
 from sparse3d.cli.evaluate import evaluate
+from sparse3d.cli.export import export
 from sparse3d.cli.reconstruct import reconstruct
 from sparse3d.cli.render import render
 from sparse3d.cli.view import view
@@ -26,7 +27,7 @@ def main(args: list[str] | None = None) -> None:
     terminal.setLevel(logging.WARNING)  # what a stage logs below that goes to the run's log.txt
     logging.basicConfig(format="warning  %(message)s", handlers=[terminal])
     app = tyro.extras.SubcommandApp()
-    for command in (reconstruct, render, evaluate, view, doctor):
+    for command in (reconstruct, render, evaluate, view, export, doctor):
         app.command(command)
     try:
         app.cli(prog="sparse3d", description=DESCRIPTION, args=args)

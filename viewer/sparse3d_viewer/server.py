@@ -1,5 +1,7 @@
 """viser's server as this program runs it: no public tunnel, no uploads, one panel at the right, words about the network."""
 
+import contextlib
+import io
 import logging
 import threading
 
@@ -29,8 +31,6 @@ class PageServer(viser.ViserServer):
         """Take everything off the page, for something else to be shown; visitors stay."""
         self.gui.reset()
         self.scene.reset()
-        for callbacks in (self._client_connect_cb, self._client_disconnect_cb):
-            callbacks.clear()
 
     def wait(self) -> None:
         """Block until `stop` is called from another thread."""
@@ -40,7 +40,8 @@ class PageServer(viser.ViserServer):
     def stop(self) -> None:
         if not self._ended.is_set():
             self._ended.set()
-            super().stop()
+            with contextlib.redirect_stdout(io.StringIO()):  # viser says so on the terminal
+                super().stop()
 
 
 def open_server(host: str, port: int, *, title: str) -> PageServer:
@@ -56,7 +57,8 @@ def open_server(host: str, port: int, *, title: str) -> PageServer:
             "and move the controls; there is no password",
             host,
         )
-    server = PageServer(host=host, port=port, label=title, verbose=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # viser's own banner; the command line names the address
+        server = PageServer(host=host, port=port, label=title, verbose=False)
     server._ended = threading.Event()
     server.gui.configure_theme(show_logo=False, show_share_button=False)
     server.gui.main_panel.dock_right()
