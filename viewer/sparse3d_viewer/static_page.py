@@ -12,6 +12,9 @@ from sparse3d_viewer.visitor import FRUSTUM_COLOUR
 MAX_GAUSSIANS = 400_000
 """Beyond so many the page would pass 25 MB; the most visible are kept (32 bytes each before compression)."""
 
+FRUSTUM_SHARE = 0.4
+"""Cameras are drawn smaller than in the viewer, which hides those that stand in the eye's way; this page cannot."""
+
 
 def static_page(run: LoadedRun) -> str:
     """The page: splats and cameras with their photos, seen from the first photo, whose own camera would cover the view.
@@ -42,13 +45,14 @@ def strongest(reconstruction: Reconstruction, count: int) -> Reconstruction:
 
 def _fill(target, scene: DisplayScene, run: LoadedRun) -> None:
     target.add_gaussian_splats("/splats", scene.centres, scene.covariances, scene.colours, scene.opacities)
+    size = FRUSTUM_SHARE * scene.frustum_size
     for index, viewpoint in enumerate(scene.viewpoints[1:], 1):
         target.add_camera_frustum(
             f"/cameras/{index:03d}",
             fov=viewpoint.fov_y_rad,
             aspect=viewpoint.aspect,
-            scale=scene.frustum_size,
-            thickness=0.03 * scene.frustum_size,
+            scale=size,
+            thickness=0.03 * size,
             color=FRUSTUM_COLOUR,
             image=run.thumbnails.get(viewpoint.name),
             jpeg_quality=80,
