@@ -1,7 +1,7 @@
 # make demo   environment, build, reconstruct the sample scene, say where the report is
 # make test   environment, lint, types, layers, tests
 # make lint   formatting, lint, types and layers alone
-# make bench  speed and quality figures
+# make bench  speed and quality figures on the sample scene
 # make emulation  the GPU's kernels for the CPU, for tests
 # make test-gpu   on a GPU machine: build the kernels for it, test and measure them with the Python and torch that are there
 # make clean  everything that the above made
@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 SCENE ?= scenes/courtyard
 DEMO_OUT ?= runs/demo
+BENCH_OUT ?= runs/bench
 
 SOURCES := $(shell find cuda -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name 'CMakeLists.txt')
 EMULATED := build/emulation/libsparse3d_cuda_emulated.so
@@ -66,7 +67,10 @@ test-gpu:
 	tests/gpu/run $(PYTHON)
 
 bench: $(VENV)/.installed
+	$(BIN)/sparse3d bench public --data scenes --scenes courtyard --out $(BENCH_OUT) --quick
 	$(BIN)/python benchmarks/rasteriser.py
+	@echo
+	@echo "The page:  $(abspath $(BENCH_OUT))/index.html"
 
 clean:
 	rm -rf $(VENV) build runs score-out .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the package sets it
 
 import numpy as np
 import torch
-from report import machine
 
+from sparse3d.bench.machine import machine
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.eval.pose_metrics import focal_errors, pose_metrics
@@ -82,7 +82,7 @@ def find_cameras(case: Case, images) -> tuple[Cameras, tuple[str, ...]]:
     if case.method == "sparse3d":
         found = estimate_cameras(images, None, replace(CameraConfig(), features=case.features), seed=case.seed)
         return found.cameras, found.warnings
-    from camera_peers import map_with_pycolmap
+    from sparse3d.bench.methods.colmap import map_with_pycolmap
 
     return map_with_pycolmap(images, "sift" if case.method == "pycolmap" else "xfeat", seed=case.seed), ()
 

@@ -24,11 +24,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the package sets it
 import cv2
 import numpy as np
 from PIL import Image
-from report import machine
 
+from sparse3d.bench.machine import machine
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.geometry_prior import GeometryPrior
-from sparse3d.io.cameras_json import read_cameras_json
+from sparse3d.eval.depth_metrics import sparsification
+from sparse3d.io.cameras_json import read_cameras_json, true_depth_files
 from sparse3d.io.photos import load_photos
 from sparse3d.io.scenes import materialise_scene
 from sparse3d.priors.fusion import posed_images
@@ -43,8 +44,6 @@ RIGHT_RELATIVE = 0.01
 KINECT_NOISE = 0.01
 """Standard deviation of the Kinect's depth relative to it."""
 BINS = np.linspace(0, 1, 11)
-KEPT = np.linspace(0.1, 1, 10)
-"""Shares of the pixels, the most confident first, of the sparsification curve."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ def cases(args: argparse.Namespace, folder: Path) -> Iterator[Case]:
 def given_cameras(case: Case) -> tuple[Cameras, dict[str, Path]]:
     """The true cameras of the case's photos, and where their true depth is."""
     cameras = read_cameras_json(case.root / "cameras.json")
-    entries = json.loads((case.root / "cameras.json").read_text())["cameras"]
-    depth = {Path(e["file"]).name: case.root / e["depth"] for e in entries if e.get("depth")}
+    depth = {Path(name).name: file for name, file in true_depth_files(case.root / "cameras.json").items()}
     at = {Path(name).name: i for i, name in enumerate(cameras.names)}
     return cameras.select([at[n] for n in case.photos]).replace(names=case.photos), depth
 
@@ -133,7 +131,7 @@ def figures(case: Case, geometry: GeometryPrior, depth_files: dict[str, Path], p
         "median_error": round(float(np.median(error)), 5),
         "within_5_percent": round(float((error < 0.05).mean()), 4),
         "reliability": reliability(c, right),
-        "sparsification": sparsification(c, error),
+        "sparsification": sparsified(c, error),
     }
     result["calibration_error"] = {
         k: round(sum(b["share"] * abs(b["confidence"] - b[k]) for b in result["reliability"]), 4) for k in right
@@ -189,20 +187,15 @@ def reliability(confidence: np.ndarray, right: dict[str, np.ndarray]) -> list[di
     return rows
 
 
-def sparsification(confidence: np.ndarray, error: np.ndarray) -> dict:
+def sparsified(confidence: np.ndarray, error: np.ndarray) -> dict:
     """Mean error (capped at 1) of the most confident shares of the pixels, beside the best possible order and a random one."""
-    capped = np.minimum(error, 1)
-    noise = np.random.default_rng(0).random(len(capped)) * 1e-9
-    by_confidence, by_error = capped[np.argsort(-(confidence + noise))], np.sort(capped)
-    counts = (KEPT * len(capped)).astype(int).clip(1)
-    curve, oracle = (np.cumsum(x)[counts - 1] / counts for x in (by_confidence, by_error))
-    ause, random = float((curve - oracle).mean()), float((capped.mean() - oracle).mean())
+    found = sparsification(confidence, error)
     return {
-        "kept": KEPT.round(2).tolist(),
-        "by_confidence": curve.round(5).tolist(),
-        "oracle": oracle.round(5).tolist(),
-        "ause": round(ause, 5),
-        "ause_of_random": round(ause / random, 4),
+        "kept": list(found.kept),
+        "by_confidence": [round(x, 5) for x in found.by_confidence],
+        "oracle": [round(x, 5) for x in found.oracle],
+        "ause": round(found.ause, 5),
+        "ause_of_random": round(found.ause_of_random, 4),
     }
 
 

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable
 
 import torch
-from report import Line, Target, machine, print_lines
+from report import Line, Target, print_lines
 from torch import Tensor
 
+from sparse3d.bench.machine import machine
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import MissingDependency
 from sparse3d.core.gaussians import SH_C0, Gaussians

@@ -24,8 +24,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads of one c
 import gpu
 import isa
 from races import Yardstick, run_case, share_of_peak
-from report import RESULTS, Line, Target, machine, print_lines, print_timings, write
+from report import RESULTS, Line, Target, print_lines, print_timings, write
 
+from sparse3d.bench.machine import machine
 from sparse3d.kernels.library import instruction_set
 from sparse3d.render.benchmark import peak_multiply_adds
 

@@ -1,14 +1,9 @@
-"""What the speed benchmarks share: the machine they ran on, tables with targets, results as JSON."""
+"""What the speed benchmarks share: tables with targets, results as JSON."""
 
-import datetime
 import json
-import os
-import platform
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -39,31 +34,6 @@ class Line:
     value: float | None
     unit: str = ""
     target: Target | None = None
-
-
-def machine() -> dict:
-    """Hardware, versions, date, and the commit (marked when kernels or benchmarks differ from it)."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    status = [*git, "status", "--porcelain", "--", ".", "../cuda", "../sparse3d", ":!results"]
-    changed = subprocess.run(status, capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "load": os.getloadavg()[0],
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit + (" (changed)" if changed else ""),
-    }
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), platform.processor())
 
 
 def write(path: Path, result: dict) -> None:

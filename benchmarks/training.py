@@ -19,8 +19,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the package sets it: t
 import numpy as np
 import torch
 from races import Yardstick, from_arrays
-from report import machine
 
+from sparse3d.bench.machine import machine
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import GaussianParams, Gaussians
 from sparse3d.core.geometry_prior import GeometryPrior, SparsePoints, ViewDepth

@@ -22,7 +22,7 @@ class BenchScene:
     Attributes:
         dataset, scene: such as "llff", "fern".
         protocol: the heading in docs/protocols.md that says how it is measured; figures compare only within one.
-        photos: the file of each name, as the data set carries it.
+        photos: the file of each name, as the data set carries it. Names have no folders in them.
         downscale: whole number by which every photo is to be shrunk (box filter) before a method or a metric sees it.
         cameras: the truth, one a photo in the order of `photos`, at the photos' size *after* `downscale`; poses are NaN
             where nobody knows them.
@@ -30,6 +30,8 @@ class BenchScene:
         masks: files whose white pixels are the object, for masked metrics; empty where the protocol has none.
         depths: files of true z-depth, 16-bit millimetres, 0 where unknown; at most one a photo.
         surface: PLY file of true surface points or a mesh in the cameras' world.
+        background: colour in [0, 1] to lay under photos that have an alpha channel, before they are shrunk; None where the
+            photos have none.
     """
 
     dataset: str
@@ -42,3 +44,4 @@ class BenchScene:
     masks: Mapping[str, Path] = field(default_factory=dict)
     depths: Mapping[str, Path] = field(default_factory=dict)
     surface: Path | None = None
+    background: tuple[float, float, float] | None = None

@@ -52,3 +52,5 @@ class Console(Listener):
         self.bar.update(self.task, completed=progress.iteration, figures=figures)
         if progress.iteration >= progress.iterations:
             self.bar.stop()
+            self.bar.remove_task(self.task)
+            self.task = None  # another run may follow

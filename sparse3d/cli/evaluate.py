@@ -8,22 +8,31 @@ import tyro
 def evaluate(
     run: tyro.conf.Positional[Path],
     *,
-    truth: Path,
+    truth: Path | None = None,
+    photos: Path | None = None,
     images: Path | None = None,
+    masks: Path | None = None,
+    surface: Path | None = None,
     max_held_out: int | None = None,
     refine: bool = True,
     lpips_weights: Path | None = None,
     threads: int = 0,
 ) -> None:
-    """Measure a run against true cameras and photos that it was not given.
+    """Measure a run on photos that it has not seen: held-out ones with true cameras, or its own, each left out in turn.
 
-    Prints pose errors and, for held-out photos, PSNR, SSIM and LPIPS at the aligned true poses, without and with
-    refinement of the test pose; writes everything to RUN/evaluation.json.
+    With --truth: pose errors and, for the held-out photos, PSNR, SSIM and LPIPS at the aligned true poses, without and with
+    refinement of the test pose; depth where the truth has some. Without: every photo is left out once, the scene is made
+    again from the others, and rendered where that photo was taken; this takes as long as as many runs, and goes on where
+    it was stopped. Both tell the part of each photo that the run's photos cover apart. Writes everything to
+    RUN/evaluation.json.
 
     Args:
         run: a folder that `sparse3d reconstruct` wrote.
         truth: cameras.json with true cameras, of the run's photos and of held-out ones.
-        images: folder of the truth's photos; the default is where the truth's `file` entries point.
+        photos: without --truth: the folder of photos that the run was made from.
+        images: with --truth: folder of the truth's photos; the default is where the truth's `file` entries point.
+        masks: folder with an image for each photo (same name without the suffix) that is not black where the object is.
+        surface: with --truth: PLY file of the true surface, points or a mesh, in the world of the true cameras.
         max_held_out: take at most so many held-out photos, evenly spread.
         refine: measure at refined test poses too.
         lpips_weights: folder with the networks' weights; the environment variable SPARSE3D_WEIGHTS does the same.
@@ -32,42 +41,86 @@ def evaluate(
     import json
     import os
 
-    from rich.console import Console
-
+    from sparse3d.cli.evaluation_tables import print_evaluation
     from sparse3d.core.errors import InputError
-    from sparse3d.eval.evaluate import EvaluateConfig
-    from sparse3d.eval.evaluate import evaluate as measure
+    from sparse3d.eval.config import EvaluateConfig
     from sparse3d.eval.refine_pose import RefineConfig
     from sparse3d.io.atomic import atomic_write_text
-    from sparse3d.io.cameras_json import read_cameras_json
-    from sparse3d.io.run_folder import RunFolder, read_reconstruction
+    from sparse3d.io.run_folder import RunFolder
     from sparse3d.pipeline.config import checked_threads
     from sparse3d.render.rasterise import RenderOptions
 
     options = RenderOptions(threads=checked_threads(threads) or None)
-    for folder in (images, lpips_weights):
+    for folder in (photos, images, masks, lpips_weights):
         if folder is not None and not folder.is_dir():
             raise InputError(f"{folder}: no such folder")
     if max_held_out is not None and max_held_out < 0:
         raise InputError(f"--max-held-out is {max_held_out}, expected 0 or more")
     if lpips_weights is not None:
         os.environ["SPARSE3D_WEIGHTS"] = str(lpips_weights)
-    reconstruction = read_reconstruction(run)
-    config = EvaluateConfig(
-        refine=RefineConfig() if refine else None,
-        max_held_out=max_held_out,
-        options=options,
-    )
-    console = Console(stderr=True)
-    with console.status("measuring") as status:
-        result = measure(
-            reconstruction, read_cameras_json(truth), _photo_reader(truth, images), config, on_progress=status.update
-        )
-    target = RunFolder(run).evaluation
+    RunFolder.open(run)
+    config = EvaluateConfig(refine=RefineConfig() if refine else None, max_held_out=max_held_out, options=options)
+    if truth is None:
+        if images is not None or surface is not None:
+            raise InputError("--images and --surface belong to true cameras: give them with --truth")
+        if photos is None:
+            raise InputError(
+                f"{run}: a run does not know where its photos are: give their folder with --photos to leave each of them out "
+                "in turn, or true cameras with --truth"
+            )
+        result = _left_out(run, photos, masks, config)
+    else:
+        if photos is not None:
+            raise InputError(
+                "--photos is for an evaluation without --truth; the truth's photos are given with --images"
+            )
+        result = _against_truth(run, truth, images, masks, surface, config)
     document = result.to_json()
+    target = RunFolder(run).evaluation
     atomic_write_text(target, json.dumps(document, indent=1))
-    _print_summary(document)
+    print_evaluation(document)
     print(f"\neverything: {target}")
+
+
+def _left_out(run: Path, photos: Path, masks: Path | None, config):
+    """Without truth: each photo left out in turn. A polite kill is Ctrl-C, as for `reconstruct`."""
+    import signal
+
+    from sparse3d.cli.console import Console
+    from sparse3d.eval.config import FurtherTruth
+    from sparse3d.pipeline.leave_one_out import leave_one_out
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Console() as console:
+            further = FurtherTruth(read_mask=_mask_reader(masks))
+            return leave_one_out(run, photos, config, further=further, listener=console, on_progress=console.say)
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
+def _against_truth(run: Path, truth: Path, images: Path | None, masks: Path | None, surface: Path | None, config):
+    """Against true cameras, and whatever else of the truth is there."""
+    from rich.console import Console
+
+    from sparse3d.eval.config import FurtherTruth
+    from sparse3d.eval.evaluate import evaluate as measure
+    from sparse3d.eval.true_surface import surface_points
+    from sparse3d.io.cameras_json import read_cameras_json, true_depth_files
+    from sparse3d.io.depth_files import read_depth_mm
+    from sparse3d.io.run_folder import read_reconstruction
+
+    reconstruction, cameras = read_reconstruction(run), read_cameras_json(truth)
+    depth = true_depth_files(truth)
+    further = FurtherTruth(
+        read_mask=_mask_reader(masks),
+        read_depth=lambda name: read_depth_mm(depth[name]) if name in depth else None,
+        surface=None if surface is None else surface_points(surface),
+    )
+    with Console(stderr=True).status("measuring") as status:
+        return measure(
+            reconstruction, cameras, _photo_reader(truth, images), config, further=further, on_progress=status.update
+        )
 
 
 def _photo_reader(truth: Path, images: Path | None):
@@ -89,39 +142,20 @@ def _photo_reader(truth: Path, images: Path | None):
     return read
 
 
-def _print_summary(document: dict) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _mask_reader(folder: Path | None):
+    """How to find the mask of a name; None where no folder was given."""
+    from sparse3d.core.errors import InputError
+    from sparse3d.io.image_files import read_mask
+    from sparse3d.io.photos import find_masks
 
-    console = Console(highlight=False, soft_wrap=True)
-    poses = document["poses"]
-    if poses is None:
-        console.print(f"cameras: {document['poses_reason']}", markup=False)
-    else:
-        console.print(
-            f"cameras: {poses['views']} compared; ATE {poses['ate_relative']:.4f} of their extent; rotation error "
-            f"{poses['rotation_deg_median']:.3f} deg median, {poses['rotation_deg_max']:.3f} max; RPE "
-            f"{poses['rpe_rotation_deg']:.3f} deg, {poses['rpe_translation']:.4g}; AUC "
-            + ", ".join(f"@{k} {v:.3f}" for k, v in poses["auc"].items())
-        )
-    table = Table("photos", "n", "PSNR", "lowest", "SSIM", "LPIPS alex", "LPIPS vgg")
-    rows = (
-        ("held out, aligned pose", document["held_out"]["aligned"]),
-        ("held out, refined pose", document["held_out"]["refined"]),
-        ("training", document["training"]["mean"]),
-    )
-    for label, row in rows:
-        if row is not None:
-            figures = [f"{row['psnr']:.2f}", f"{row['psnr_min']:.2f}", f"{row['ssim']:.4f}"]
-            figures += [_or_dash(row.get(f"lpips_{net}")) for net in ("alex", "vgg")]
-            table.add_row(label, str(row["views"]), *figures)
-    console.print(table)
-    for reason in filter(None, (document["held_out"]["reason"],)):
-        console.print(f"held out: {reason}", markup=False)
-    for net, note in document["lpips"].items():
-        if note.startswith("not measured"):
-            console.print(f"LPIPS {net}: {note}", markup=False)
+    if folder is None:
+        return None
+    files = find_masks(folder)
+    if not files:
+        raise InputError(f"{folder}: holds no images to use as masks")
 
+    def read(name: str):
+        file = files.get(Path(name).stem) or files.get(Path(name).name)
+        return None if file is None else read_mask(file)
 
-def _or_dash(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return read

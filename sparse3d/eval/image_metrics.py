@@ -49,6 +49,19 @@ def to_scoring_resolution(image: Image) -> Float[ndarray, "_h _w 3"]:
     return pixels.astype(np.float64) / 255
 
 
+def mask_to_scoring_resolution(mask: Mask) -> Bool[ndarray, "_h _w"]:
+    """The pixels at the scoring resolution that lie wholly within a mask, as RegNeRF's evaluation takes them."""
+    inside = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask, bool)
+    outside = np.repeat((~inside)[..., None].astype(np.float64), 3, axis=2)
+    return to_scoring_resolution(outside)[..., 0] == 0
+
+
+def on_white(image: Image, mask: Mask) -> Float[ndarray, "_h _w 3"]:
+    """The image with all that lies outside of the mask white: what SSIM and LPIPS of a part of an image are taken of."""
+    inside = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask, bool)
+    return np.where(inside[..., None], _array(image), 1.0)
+
+
 def scoring_factor(width: int, height: int) -> int:
     """The whole number that an image's sides are divided by for scoring; Python's rounding: 1.5 and 2.5 both give 2."""
     return max(1, round(max(width, height) / SCORING_PX))

@@ -23,6 +23,9 @@ AUC_THRESHOLDS_DEG = (3, 5, 10, 30)
 COINCIDING = 1e-9
 """Centres whose spread is less than this fraction of their distance from the origin differ by rounding alone."""
 
+IN_LINE = 1e-9
+"""Centres whose second principal extent squared is less than this share of the first one's lie in a line."""
+
 
 @dataclass(frozen=True)
 class Sim3:
@@ -48,6 +51,9 @@ class PoseMetrics:
         ate_relative: absolute trajectory error, RMS of the distances between the centres in true units, over the RMS
             distance of the true centres from their mean.
         ate: the same before the division, in true units.
+        ate_centres: as `ate`, but aligned by the centres alone (Umeyama 1991, as evo and the papers that use it do), blind
+            to the orientations and therefore smaller; None where centres alone fix no alignment: fewer than three of them,
+            or all in line.
         rpe_rotation_deg, rpe_translation: relative pose error between neighbours in the order of the views (frame
             distance 1, RMS; Sturm et al. 2012): angle, and length in true units after the alignment's scale.
         pair_rotation_deg, pair_direction_deg: errors of the relative rotation, and of the direction of the relative
@@ -60,6 +66,7 @@ class PoseMetrics:
     rotation_deg: tuple[float, ...]
     ate_relative: float
     ate: float
+    ate_centres: float | None
     rpe_rotation_deg: float
     rpe_translation: float
     pair_rotation_deg: float
@@ -111,6 +118,7 @@ def pose_metrics(
         rotation_deg=tuple(float(angle) for angle in rotation_deg),
         ate_relative=ate / _rms(true_centres - true_centres.mean(0)),
         ate=ate,
+        ate_centres=_centres_error(found[:, :3, 3], true_centres),
         rpe_rotation_deg=rpe_rotation,
         rpe_translation=rpe_translation,
         pair_rotation_deg=float(np.median(angles)),
@@ -179,6 +187,18 @@ def focal_errors(
         fx, fy = float(k[0, 0]) / size[0] * size_true[0], float(k[1, 1]) / size[1] * size_true[1]
         errors.append((fx + fy) / float(k_true[0, 0] + k_true[1, 1]) - 1)
     return tuple(errors)
+
+
+def _centres_error(found: Float[Tensor, "n 3"], true: Float[Tensor, "n 3"]) -> float | None:
+    """RMS distance after the similarity that fits the found centres to the true ones best (Umeyama 1991, eq. 40 to 42)."""
+    a, b = found - found.mean(0), true - true.mean(0)
+    u, d, vt = torch.linalg.svd(b.T @ a)
+    if len(found) < 3 or d[1] <= IN_LINE * d[0]:
+        return None
+    sign = torch.ones(3, dtype=d.dtype)
+    sign[2] = torch.sign(torch.det(u) * torch.det(vt))
+    scale = (d * sign).sum() / (a**2).sum()
+    return _rms(scale * a @ (u @ torch.diag(sign) @ vt).T - b)
 
 
 def _rpe(cam_from_run: Tensor, cam_from_true: Tensor, scale: float) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Renderings at any camera: any size, lens distortion applied. `sparse3d render` and the evaluation use this alone."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -82,8 +83,7 @@ def check_size(camera: Cameras) -> None:
     Raises:
         InputError: it has more than `MAX_PIXELS`, or a side beyond `MAX_SIDE`.
     """
-    K, distortion = (x[0].detach().cpu().double().numpy() for x in (camera.K, camera.distortion))
-    width, height = render_camera_for(K, distortion, camera.sizes[0])[1]
+    width, height = covering_pinhole(camera).sizes[0]
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise InputError(
             f"the camera {camera.names[0]} has {camera.sizes[0][0]}x{camera.sizes[0][1]} pixels, which needs a picture of "
@@ -106,24 +106,53 @@ def options_for(scene: Reconstruction | Gaussians, camera: Cameras, options: Ren
     return dataclasses.replace(options, eps2d=options.eps2d * factor**2)
 
 
+def covering_pinhole(camera: Cameras) -> Cameras:
+    """The pinhole of the same focal length whose picture covers all that a camera's lens sees; float64.
+
+    Args:
+        camera: one view, its intrinsics known.
+    """
+    K, distortion = _lens(camera)
+    render_K, render_size = render_camera_for(K, distortion, camera.sizes[0])
+    return camera.replace(
+        K=torch.from_numpy(render_K)[None], sizes=(render_size,), distortion=torch.zeros(1, 4, dtype=torch.float64)
+    )
+
+
+def through_lens(
+    camera: Cameras, pinhole: Cameras, maps: Sequence[Float[ndarray, "hp wp"]]
+) -> list[Float[ndarray, "h w"]]:
+    """Maps of the covering pinhole as the camera's lens shows them, from the nearest pixel; 0 where it shows nothing.
+
+    Args:
+        camera: one view.
+        pinhole: `covering_pinhole(camera)`.
+    """
+    K, distortion = _lens(camera)
+    if not distortion.any():
+        return list(maps)
+    nearest = _nearest_pixels(pinhole.K[0].numpy(), pinhole.sizes[0], K, distortion, camera.sizes[0])
+    return [np.where(nearest < 0, np.float32(0), x.ravel()[nearest.clip(min=0)]) for x in maps]
+
+
 @torch.no_grad()
 def _render_one(gaussians: Gaussians, camera: Cameras, options: RenderOptions) -> RenderedView:
     """One view, distortion included."""
     check_size(camera)
-    K, distortion = (x[0].detach().cpu().double().numpy() for x in (camera.K, camera.distortion))
-    size = camera.sizes[0]
-    render_K, render_size = render_camera_for(K, distortion, size)
-    pinhole = camera.replace(
-        K=torch.from_numpy(render_K)[None], sizes=(render_size,), distortion=torch.zeros(1, 4, dtype=torch.float64)
-    )
+    pinhole = covering_pinhole(camera)
     output = rasterise(gaussians, pinhole.to(gaussians.means.dtype, gaussians.means.device), options=options)
     rgb, alpha, depth = (x[0].cpu().float().numpy() for x in (output.rgb, output.alpha, output.depth))
+    K, distortion = _lens(camera)
     if not distortion.any():
         return RenderedView(rgb, alpha, depth)
-    warped = distort_image(rgb, render_K, K, distortion, size)
-    nearest = _nearest_pixels(render_K, render_size, K, distortion, size)
-    alpha, depth = (np.where(nearest < 0, np.float32(0), x.ravel()[nearest.clip(min=0)]) for x in (alpha, depth))
-    return RenderedView(warped, alpha, depth)
+    warped = distort_image(rgb, pinhole.K[0].numpy(), K, distortion, camera.sizes[0])
+    return RenderedView(warped, *through_lens(camera, pinhole, (alpha, depth)))
+
+
+def _lens(camera: Cameras) -> tuple[Float[ndarray, "3 3"], Float[ndarray, " 4"]]:
+    """Intrinsics and distortion of one view, float64."""
+    K, distortion = (x[0].detach().cpu().double().numpy() for x in (camera.K, camera.distortion))
+    return K, distortion
 
 
 def _nearest_pixels(

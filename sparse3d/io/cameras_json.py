@@ -72,6 +72,21 @@ def read_cameras_json(path: Path) -> Cameras:
     )
 
 
+def true_depth_files(path: Path) -> dict[str, Path]:
+    """Where the true depth of each camera stands, by the cameras' names; only those with an entry `depth`.
+
+    Raises:
+        InputError: the file is missing or no such file, or an entry leads out of its folder.
+    """
+    path = Path(path)
+    files = {}
+    for index, entry in enumerate(read_json_object(path).get("cameras") or []):
+        depth = entry.get("depth") if isinstance(entry, dict) else None
+        if depth is not None:
+            files[_checked_name(path, index, entry)] = path.parent / _checked_name(path, index, {"file": depth})
+    return files
+
+
 def write_cameras_json(path: Path, cameras: Cameras, *, extra: Mapping[str, Mapping[str, Any]] | None = None) -> None:
     """Write cameras. Distortion is left out where it is zero, a pose or intrinsics where they are NaN.
 

@@ -40,7 +40,15 @@ def read_colmap(folder: Path) -> tuple[Cameras, SparsePoints]:
         InputError: no model there, a damaged one, no registered image, or a camera model that is not supported.
     """
     folder = Path(folder)
-    model = _open_model(folder)
+    return read_model(_open_model(folder), str(folder))
+
+
+def read_model(model: pycolmap.Reconstruction, folder: str) -> tuple[Cameras, SparsePoints]:
+    """The same for a model in memory.
+
+    Args:
+        folder: where it is from, for messages.
+    """
     images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
     if not images:
         raise InputError(f"{folder}: the COLMAP model has no registered images")
@@ -120,7 +128,7 @@ def _open_model(folder: Path) -> pycolmap.Reconstruction:
         raise InputError(f"{folder}: the COLMAP model is damaged or incomplete ({error}); export it again") from error
 
 
-def _parse_camera(folder: Path, camera: pycolmap.Camera) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+def _parse_camera(folder: str, camera: pycolmap.Camera) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
     """K, distortion and size of a COLMAP camera."""
     if camera.model_name not in _MODELS:
         raise InputError(

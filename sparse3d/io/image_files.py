@@ -1,10 +1,11 @@
 """Single pictures: PNG written, anything readable read."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from PIL import Image
 
@@ -30,8 +31,12 @@ def write_jpeg(path: Path, rgb: Float[ndarray, "h w 3"] | UInt8[ndarray, "h w 3"
     atomic_write_bytes(path, buffer.getvalue())
 
 
-def read_image(path: Path) -> UInt8[ndarray, "h w 3"]:
+def read_image(path: Path, *, background: Sequence[float] | None = None) -> UInt8[ndarray, "h w 3"]:
     """Read any image as upright 8-bit RGB.
+
+    Args:
+        background: colour in [0, 1] that shows through where the image is transparent; without one, the colours stand as
+            they are stored and transparency is ignored.
 
     Raises:
         InputError: missing, unreadable, truncated or too large.
@@ -39,7 +44,36 @@ def read_image(path: Path) -> UInt8[ndarray, "h w 3"]:
     path = Path(path)
     try:
         with px.open_image(path) as image:
-            return px.turn_upright(px.to_rgb(image), read_exif(image, path.name).orientation)
+            shown = px.to_rgb(image) if background is None else px.over(image, background)
+            return px.turn_upright(shown, read_exif(image, path.name).orientation)
+    except px.UnusablePhotoError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_image_size(path: Path) -> tuple[int, int]:
+    """(width, height) of an image file, upright; its pixels are not decoded.
+
+    Raises:
+        InputError: missing or no image.
+    """
+    path = Path(path)
+    try:
+        with px.open_image(path) as image:
+            return px.upright_size(image.size, read_exif(image, path.name).orientation)
+    except px.UnusablePhotoError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_mask(path: Path) -> Bool[ndarray, "h w"]:
+    """Read a mask, upright: True where a pixel is not black.
+
+    Raises:
+        InputError: missing, unreadable, truncated or too large.
+    """
+    path = Path(path)
+    try:
+        with px.open_image(path) as image:
+            return px.turn_upright(px.to_nonzero(image), read_exif(image, path.name).orientation)
     except px.UnusablePhotoError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -78,6 +78,11 @@ def read_known_cameras(path: Path, images: ImageSet) -> Cameras:
     )
 
 
+def holds_known_cameras(folder: Path) -> bool:
+    """Whether `read_known_cameras` finds a file in a folder."""
+    return is_colmap_model(folder) or bool(_candidates(folder))
+
+
 def match_names(photos: Sequence[str], given: Sequence[str], path: Path | str) -> list[int | None]:
     """For each photo the index among the given names: of the same name, else without folders, else without suffix.
 
@@ -136,8 +141,7 @@ def _find(path: Path) -> Path:
     if path.is_dir():
         if is_colmap_model(path):
             return path
-        candidates = [path / name for name in _FILES if (path / name).is_file()]
-        candidates += [path / name for name in _MODEL_FOLDERS if is_colmap_model(path / name)]
+        candidates = _candidates(path)
         if not candidates:
             raise InputError(f"{path}: holds no known cameras; they are {_FORMATS}")
         return candidates[0]
@@ -146,6 +150,11 @@ def _find(path: Path) -> Path:
     if path.suffix.lower() in (".json", ".npy"):
         return path
     raise InputError(f"{path}: is of no known format; known cameras are {_FORMATS}")
+
+
+def _candidates(folder: Path) -> list[Path]:
+    files = [folder / name for name in _FILES if (folder / name).is_file()]
+    return files + [folder / name for name in _MODEL_FOLDERS if is_colmap_model(folder / name)]
 
 
 def _llff_names(path: Path, images: ImageSet) -> list[str]:

@@ -75,7 +75,7 @@ def load_photos(folder: Path, *, names: Sequence[str] | None = None) -> ImageSet
     """
     folder = Path(folder)
     paths, skipped = _list_photos(folder, names)
-    masks = _find_masks(folder)
+    masks = find_masks(folder / MASK_FOLDER)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         results = list(pool.map(partial(_check_photo, masks=masks), paths))
     checked: list[_Checked] = []
@@ -143,6 +143,15 @@ def read_photo_mask(photo: Photo) -> Bool[ndarray, "h w"]:
     return mask
 
 
+def find_masks(folder: Path) -> dict[str, Path]:
+    """The mask files of a folder by stem (a mask of `a.jpg` may be `a.png` or, as COLMAP has it, `a.jpg.png`)."""
+    if not folder.is_dir():
+        return {}
+    suffixes = (*px.PHOTO_SUFFIXES, ".bmp", ".gif")
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
+    return {p.stem: p for p in files}
+
+
 def _list_photos(folder: Path, names: Sequence[str] | None) -> tuple[list[Path], list[tuple[str, str]]]:
     """The files to try, sorted by name, and those of formats that are not read, with the reason."""
     if not folder.exists():
@@ -166,16 +175,6 @@ def _list_photos(folder: Path, names: Sequence[str] | None) -> tuple[list[Path],
             raise InputError(f"{folder}: holds no photo named {', '.join(missing)}{hint}")
         return sorted({by_name[name] for name in names}, key=lambda p: p.name), []
     return photos, [(name, f"is a {Path(name).suffix} file: convert it to JPEG or PNG") for name in unread]
-
-
-def _find_masks(folder: Path) -> dict[str, Path]:
-    """The mask files by stem (a mask of `a.jpg` may be `a.png` or, as COLMAP has it, `a.jpg.png`)."""
-    mask_folder = folder / MASK_FOLDER
-    if not mask_folder.is_dir():
-        return {}
-    suffixes = (*px.PHOTO_SUFFIXES, ".bmp", ".gif")
-    files = sorted(p for p in mask_folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
-    return {p.stem: p for p in files}
 
 
 def _check_photo(path: Path, masks: dict[str, Path]) -> "_Checked | px.UnusablePhotoError | MissingDependency":

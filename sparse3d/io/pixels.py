@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,6 +92,15 @@ def to_rgb(image: Image.Image) -> UInt8[ndarray, "h w 3"]:
     if image.mode in ("P", "PA") and has_alpha(image):
         image = image.convert("RGBA")
     return np.asarray(image.convert("RGB"))
+
+
+def over(image: Image.Image, background: Sequence[float]) -> UInt8[ndarray, "h w 3"]:
+    """Decode to 8-bit RGB over a colour in [0, 1] that shows where the image is transparent (straight alpha)."""
+    if not has_alpha(image):
+        return to_rgb(image)
+    rgba = np.asarray(image.convert("RGBA"), dtype=np.float64) / 255
+    alpha = rgba[..., 3:]
+    return np.round(255 * (rgba[..., :3] * alpha + np.asarray(background) * (1 - alpha))).astype(np.uint8)
 
 
 def to_alpha(image: Image.Image) -> Bool[ndarray, "h w"]:

@@ -143,6 +143,10 @@ class RunFolder:
         """Figures for each Gaussian (`io.gaussian_layers`), where there are any."""
         return self.root / "layers"
 
+    def left_out(self, name: str) -> Path:
+        """A run from all other photos, by which `sparse3d evaluate` measures; may be deleted as the stages may."""
+        return self.root / "leave-one-out" / _key(name)
+
     def stage_path(self, stage: str, key: str) -> Path:
         """The checkpoint of a stage under a key made from its inputs and its settings."""
         return self.stages / f"{stage}-{key}.npz"

@@ -23,6 +23,7 @@ from PIL import Image
 
 from sparse3d.core.errors import InputError
 from sparse3d.io.atomic import atomic_write_bytes, atomic_write_text
+from sparse3d.io.safe_paths import safe_join
 
 SCENES_VARIABLE = "SPARSE3D_SCENES"
 MANIFEST = "scene.toml"
@@ -111,7 +112,7 @@ def load_scene(name_or_path: str | Path) -> SceneManifest:
             **{key: fields[key] for key in ("name", "title", "licence", "source", "how_made", "views", "unit")},
             root=root,
             ground_truth=tuple(fields["ground_truth"]),
-            image_paths=tuple(_inside(root, entry["file"]) for entry in entries),
+            image_paths=tuple(safe_join(root, entry["file"], root) for entry in entries),
             cameras_path=cameras_path,
             split={key: {part: tuple(names) for part, names in value.items()} for key, value in split.items()},
             stereo_pair=_stereo_pair(fields.get("stereo_pair")),
@@ -163,13 +164,6 @@ def _read_json(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
 
 
-def _inside(root: Path, relative: str) -> Path:
-    """`root / relative`, refused where it would lead out of `root`."""
-    if Path(relative).is_absolute() or ".." in Path(relative).parts:
-        raise InputError(f"{root}: the file name {relative!r} leads out of the scene's folder")
-    return root / relative
-
-
 def _stereo_pair(fields: dict[str, Any] | None) -> StereoPair | None:
     if fields is None:
         return None
@@ -195,7 +189,7 @@ def _check(scene: SceneManifest) -> None:
 def _copy_scene(scene: SceneManifest, cameras_path: Path, target_dir: Path) -> None:
     for entry in _read_json(cameras_path)["cameras"]:
         for relative in filter(None, (entry["file"], entry.get("depth"))):
-            source = _inside(scene.root, relative)
+            source = safe_join(scene.root, relative, scene.root)
             if not source.is_file():
                 raise InputError(f"{source}: missing, though {cameras_path} names it")
             atomic_write_bytes(target_dir / relative, source.read_bytes())

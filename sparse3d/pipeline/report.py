@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 from jaxtyping import Float
@@ -12,13 +10,13 @@ from numpy import ndarray
 from sparse3d.core.cameras import Cameras
 from sparse3d.io.atomic import atomic_write_text
 from sparse3d.pipeline.report_curves import draw_curve
+from sparse3d.pipeline.report_html import fill_page, table, text
 from sparse3d.pipeline.report_layout import draw_layout
 from sparse3d.pipeline.report_pictures import FULL_SCALE_ERROR, Picture, encode_pictures
 from sparse3d.pipeline.report_text import (
     describe_number,
     describe_seconds,
     flatten,
-    hide_paths,
     spell_key,
     untold_unplaced,
 )
@@ -104,8 +102,8 @@ def write_report(path: Path, content: ReportContent) -> None:
 def render_report(content: ReportContent) -> str:
     """The report as HTML."""
     sections = [
-        f'<p class="soft">sparse3d reconstruction report</p><h1>{_text(content.title)}</h1>',
-        f'<div class="verdict">{"".join(f"<p>{_text(sentence)}</p>" for sentence in content.verdict)}</div>',
+        f'<p class="soft">sparse3d reconstruction report</p><h1>{text(content.title)}</h1>',
+        f'<div class="verdict">{"".join(f"<p>{text(sentence)}</p>" for sentence in content.verdict)}</div>',
         _warnings(content),
         _photos_table(content),
         _figures(content),
@@ -115,25 +113,7 @@ def render_report(content: ReportContent) -> str:
         _timings(content),
         _reproduction(content),
     ]
-    template = files("sparse3d.pipeline").joinpath("report_template.html").read_text(encoding="utf-8")
-    head, _, tail = template.partition("{{body}}")
-    return head.replace("{{title}}", _text(content.title)) + "\n".join(filter(None, sections)) + tail
-
-
-def _text(words: object) -> str:
-    return escape(hide_paths(str(words)))
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[int] = ()) -> str:
-    """A table; the columns whose indices are in `numbers` are aligned to the right."""
-
-    def line(cells: Sequence[object], tag: str) -> str:
-        marks = [' class="number"' if i in numbers else "" for i in range(len(cells))]
-        return f"<tr>{''.join(f'<{tag}{m}>{_text(c)}</{tag}>' for m, c in zip(marks, cells, strict=True))}</tr>"
-
-    head = f"<thead>{line(header, 'th')}</thead>" if header else ""
-    body = "".join(line(row, "td") for row in rows)
-    return f'<div class="table"><table>{head}<tbody>{body}</tbody></table></div>'
+    return fill_page(content.title, sections)
 
 
 def _warnings(content: ReportContent) -> str:
@@ -142,7 +122,7 @@ def _warnings(content: ReportContent) -> str:
     sentences += [f"{view.name}: {sentence}" for view in content.views for sentence in view.warnings]
     if not sentences:
         return ""
-    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
+    items = "".join(f"<li>{text(sentence)}</li>" for sentence in sentences)
     return f'<div class="warnings"><h3>Warnings</h3><ul>{items}</ul></div>'
 
 
@@ -154,14 +134,14 @@ def _photos_table(content: ReportContent) -> str:
         for i, view in enumerate(content.views, start=1)
     ]
     rows += [["", name, "left out", "", ""] for name, _ in content.unplaced]  # the warnings above say why
-    table = _table(["", "photo", "camera", "PSNR (dB)", "SSIM"], rows, numbers=(0, 3, 4))
+    photos = table(["", "photo", "camera", "PSNR (dB)", "SSIM"], rows, numbers=(0, 3, 4))
     note = "PSNR and SSIM compare each photo with its own rendering. A photo that was used says little of other views."
     if any(view.rotation_sigma_deg for view in content.views):
         note += (
             " Behind ±: how far the camera may be off (one standard deviation), its direction in degrees and its position "
             "as a share of the distance to what it shows."
         )
-    return f'<h2>Photos</h2>{table}<p class="note">{note}</p>'
+    return f'<h2>Photos</h2>{photos}<p class="note">{note}</p>'
 
 
 def _camera(view: ReportView) -> str:
@@ -176,8 +156,8 @@ def _figures(content: ReportContent) -> str:
     rows = [(spell_key(name), value) for name, value in flatten(figures)]
     if not rows:
         return ""
-    note = f'<p class="note">{_text(protocol)}</p>' if isinstance(protocol, str) else ""
-    return f"<h2>Figures</h2>{_table([], rows, numbers=(1,))}{note}"
+    note = f'<p class="note">{text(protocol)}</p>' if isinstance(protocol, str) else ""
+    return f"<h2>Figures</h2>{table([], rows, numbers=(1,))}{note}"
 
 
 def _pictures(views: Sequence[ReportView]) -> str:
@@ -197,13 +177,13 @@ def _pictures(views: Sequence[ReportView]) -> str:
                 pair = ' class="pair"' if comparable and kind in ("photo", "rendering") else ""
                 height, width = picture.shape[:2]
                 figures.append(
-                    f'<figure><img{pair} src="{uri}" alt="{kind} of {_text(view.name)}" width="{width}" height="{height}">'
+                    f'<figure><img{pair} src="{uri}" alt="{kind} of {text(view.name)}" width="{width}" height="{height}">'
                     f"<figcaption>{kind}</figcaption></figure>"
                 )
         measured = [f"PSNR {view.psnr:.2f} dB" if view.psnr is not None else ""]
         measured.append(f"SSIM {view.ssim:.3f}" if view.ssim is not None else "")
         cards.append(
-            f'<section class="view"><header><h3>{number}. {_text(view.name)}</h3>'
+            f'<section class="view"><header><h3>{number}. {text(view.name)}</h3>'
             f'<span class="soft">{" · ".join(filter(None, measured))}</span></header>'
             f'<div class="pictures">{"".join(figures)}</div></section>'
         )
@@ -239,17 +219,17 @@ def _timings(content: ReportContent) -> str:
         return ""
     rows = [(spell_key(stage), describe_seconds(seconds)) for stage, seconds in content.timings_s.items()]
     rows.append(("together", describe_seconds(sum(content.timings_s.values()))))
-    return f"<h2>Time</h2>{_table([], rows, numbers=(1,))}"
+    return f"<h2>Time</h2>{table([], rows, numbers=(1,))}"
 
 
 def _reproduction(content: ReportContent) -> str:
     parts = []
     if content.command:
-        parts.append(f"<pre>{_text(content.command)}</pre>")
+        parts.append(f"<pre>{text(content.command)}</pre>")
     if content.versions:
         listed = ", ".join(f"{name} {version}" for name, version in content.versions.items())
-        parts.append(f'<p class="note">Made with {_text(listed)}.</p>')
+        parts.append(f'<p class="note">Made with {text(listed)}.</p>')
     settings = flatten(content.settings, depth=8, separator=".")
     if settings:
-        parts.append(f"<details><summary>All settings</summary>{_table([], settings)}</details>")
+        parts.append(f"<details><summary>All settings</summary>{table([], settings)}</details>")
     return f"<h2>How to make it again</h2>{''.join(parts)}" if parts else ""

@@ -279,6 +279,12 @@ def test_arguments_of_render_evaluate_and_view(finished, refused, tmp_path):
         (("evaluate", finished, "--truth", cameras, "--threads", -1), "threads is -1"),
         (("evaluate", finished, "--truth", cameras, "--max-held-out", -1), "--max-held-out is -1"),
         (("evaluate", finished, "--truth", cameras, "--images", tmp_path / "no"), "no: no such folder"),
+        (("evaluate", finished, "--truth", cameras, "--masks", tmp_path), "holds no images to use as masks"),
+        (("evaluate", finished, "--truth", cameras, "--surface", tmp_path / "no.ply"), "no.ply: no such file"),
+        (("evaluate", finished, "--truth", cameras, "--photos", tmp_path), "--photos is for an evaluation without"),
+        (("evaluate", finished), "give their folder with --photos"),
+        (("evaluate", finished, "--surface", cameras), "give them with --truth"),
+        (("evaluate", finished, "--photos", tmp_path), "holds no photo named 002.jpg"),
         (("view", finished, "--port", 70000), "--port is 70000"),
         (("view", finished, "--host", "192.0.2.1"), "cannot be listened on"),
     ):

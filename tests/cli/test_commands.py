@@ -75,6 +75,21 @@ def test_held_out_views_are_rendered_and_evaluated(finished, scene, tmp_path):
         assert picture.size == (640, 480)
 
 
+def test_a_run_is_measured_without_truth(finished, scene):
+    """Each of its photos left out in turn; here the first and the last."""
+    run, _ = finished
+    result = sparse3d("evaluate", run, "--photos", scene.root / "images", "--max-held-out", 2, "--no-refine")
+    assert result.returncode == 0, result.stderr
+    assert "photo 2 of 2" in result.stderr
+    assert "left out, own camera" in result.stdout
+    document = json.loads((run / "evaluation.json").read_text())
+    assert document["kind"] == "leave one out"
+    left_out = {view["name"]: view["aligned"]["psnr"] for view in document["held_out"]["views"]}
+    assert len(left_out) == 2 and min(left_out.values()) > 12
+    for name in left_out:
+        assert (run / "leave-one-out" / Path(name).stem / "report.html").is_file()
+
+
 def test_a_second_run_goes_on_from_the_first(finished, scene):
     run, _ = finished
     before = (run / "gaussians.ply").read_bytes()

@@ -11,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 
 from sparse3d.core import se3
 from sparse3d.core.errors import InputError
-from sparse3d.eval.evaluate import EvaluateConfig, evaluate
+from sparse3d.eval.config import EvaluateConfig
+from sparse3d.eval.evaluate import evaluate
 from sparse3d.eval.names import match_names
 from sparse3d.eval.refine_pose import RefineConfig, refine_pose
 from sparse3d.eval.render_views import render_camera

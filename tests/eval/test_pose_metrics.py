@@ -90,6 +90,60 @@ def test_relative_pose_error_is_evos(generator):
     assert metrics.rpe_rotation_deg == pytest.approx(np.sqrt(np.mean(np.square(angles))), rel=1e-4)
 
 
+def evo_trajectories(est, true, sim3):
+    """Both sets of cameras as evo has them, the estimate in the true world by our alignment."""
+    from evo.core.trajectory import PosePath3D
+
+    back = se3.apply_sim3_to_cameras(
+        est,
+        torch.tensor(1 / sim3.scale, dtype=torch.float64),
+        sim3.rotation.T,
+        -(sim3.rotation.T @ sim3.translation) / sim3.scale,
+    )
+    return [PosePath3D(poses_se3=list(se3.invert(poses).numpy())) for poses in (true, back)]
+
+
+def test_agrees_with_evo(generator):
+    metrics_of = pytest.importorskip("evo.core.metrics")
+    true = random_poses(7, generator)
+    est = perturbed(in_another_world(true), generator, 0.05)
+    ours, sim3 = pose_metrics(est, true)
+    pair = evo_trajectories(est, true, sim3)
+
+    def evo(metric):
+        metric.process_data(tuple(pair))
+        return metric
+
+    relation, rms = metrics_of.PoseRelation, metrics_of.StatisticsType.rmse
+    assert ours.ate == pytest.approx(evo(metrics_of.APE(relation.translation_part)).get_statistic(rms))
+    angles = evo(metrics_of.APE(relation.rotation_angle_deg)).error
+    np.testing.assert_allclose(ours.rotation_deg, angles, atol=1e-5)
+    for relation_part, found in (
+        (relation.translation_part, ours.rpe_translation),
+        (relation.rotation_angle_deg, ours.rpe_rotation_deg),
+    ):
+        theirs = evo(metrics_of.RPE(relation_part, delta=1, delta_unit=metrics_of.Unit.frames, all_pairs=False))
+        assert found == pytest.approx(theirs.get_statistic(rms), rel=1e-5)
+
+
+def test_the_error_after_an_alignment_of_the_centres_is_evos(generator):
+    """Umeyama's least squares over the centres, blind to the orientations: always the smaller ATE."""
+    metrics_of = pytest.importorskip("evo.core.metrics")
+    true = random_poses(7, generator)
+    est = perturbed(in_another_world(true), generator, 0.05)
+    ours, sim3 = pose_metrics(est, true)
+    reference, found = evo_trajectories(est, true, sim3)
+    found.align(reference, correct_scale=True)
+    metric = metrics_of.APE(metrics_of.PoseRelation.translation_part)
+    metric.process_data((reference, found))
+    assert ours.ate_centres == pytest.approx(metric.get_statistic(metrics_of.StatisticsType.rmse))
+    assert ours.ate_centres < ours.ate
+    assert pose_metrics(est[:2], true[:2])[0].ate_centres is None
+    line = true[:3].clone()
+    line[:, :3, 3] = -line[:, :3, :3] @ torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64) * torch.arange(3.0)[:, None]
+    assert pose_metrics(line, line)[0].ate_centres is None
+
+
 def test_auc_of_known_errors():
     assert pose_auc(np.array([0.5, 0.5]), 5) == 1
     assert pose_auc(np.array([0.5, 90.0]), 5) == 0.5

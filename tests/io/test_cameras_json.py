@@ -10,7 +10,7 @@ import torch
 from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras, intrinsics_matrix
 from sparse3d.core.errors import InputError
-from sparse3d.io.cameras_json import read_cameras_json, write_cameras_json
+from sparse3d.io.cameras_json import read_cameras_json, true_depth_files, write_cameras_json
 
 
 def camera(**changes: Any) -> dict[str, Any]:
@@ -95,3 +95,11 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         (tmp_path / "bad.json").write_bytes(content.encode("latin-1"))
         with pytest.raises(InputError, match=r"bad\.json: is"):
             read_cameras_json(tmp_path / "bad.json")
+
+
+def test_where_the_true_depth_stands(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.json", [camera(depth="depth/a.png"), camera(file="b.jpg")])
+    assert true_depth_files(path) == {"a.jpg": tmp_path / "depth" / "a.png"}
+    for depth in ("../a.png", "/etc/a.png", "", 5):
+        with pytest.raises(InputError, match=r"c\.json"):
+            true_depth_files(write(tmp_path / "c.json", [camera(depth=depth)]))

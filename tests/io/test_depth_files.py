@@ -16,7 +16,7 @@ from sparse3d.io.depth_files import (
     write_depth_npz,
     write_depth_png,
 )
-from sparse3d.io.image_files import read_image, write_jpeg, write_png
+from sparse3d.io.image_files import read_image, read_mask, write_jpeg, write_png
 
 
 def test_npz_round_trip(tmp_path: Path) -> None:
@@ -62,3 +62,14 @@ def test_pictures_round_trip(tmp_path: Path) -> None:
     assert read_image(tmp_path / "c.jpg").shape == (6, 8, 3)
     with pytest.raises(InputError, match=r"none\.png: does not exist"):
         read_image(tmp_path / "none.png")
+
+
+def test_masks_are_what_is_not_black(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[1:3, 2:5, 1] = 7
+    write_png(tmp_path / "mask.png", pixels)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), pixels.any(-1))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    for name in ("broken.png", "absent.png"):
+        with pytest.raises(InputError, match=name):
+            read_mask(tmp_path / name)

@@ -1,5 +1,7 @@
 """Photos that no scene can be made of, or that do not belong to it: said in words, the others unharmed."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -63,6 +65,16 @@ def test_a_mirrored_photo_is_left_out(scene, features):
     photos[3] = np.ascontiguousarray(photos[3][:, ::-1])
     prior = estimate_cameras(image_set(photos), None, CameraConfig(features=features, max_xfeat=800), seed=0)
     assert [name for name, _ in prior.unplaced] == ["photo3.png"]
+    assert first_three_unharmed(prior, scene)
+
+
+def test_two_photos_that_agree_with_one_another_alone_are_left_out(scene):
+    centres = [(-0.5, 0.3, 0.4), (0.1, 0.1, 0.3)]
+    mirrored = [np.ascontiguousarray(render(K, look_at(centre))[0][:, ::-1]) for centre in centres]
+    prior = estimate_cameras(image_set([*pixels_of(scene, 4), *mirrored]), None, SIFT, seed=0)
+    assert [name for name, _ in prior.unplaced] == ["photo4.png", "photo5.png"]
+    told = re.search(r"its (\d+) matches with the others do not fit", prior.unplaced[0][1])
+    assert told is not None and int(told[1]) < 500  # the thousand with its like are not counted
     assert first_three_unharmed(prior, scene)
 
 

@@ -21,6 +21,7 @@ from sparse3d.priors.stereo.polish import polish
 from sparse3d.priors.stereo.registration import Solution
 from sparse3d.priors.stereo.sanity import drop_contradicted, turned_in_place
 from sparse3d.priors.stereo.tracks import Tracks
+from sparse3d.priors.stereo.turning import link_by_turns
 from sparse3d.priors.stereo.two_view import MatchGraph
 
 logger = logging.getLogger(__name__)
@@ -54,11 +55,12 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
     model = known_cameras.initial_model(images, known, config)
     staged = config.features == "auto" and len(kinds) > 1
     used = kinds[:1] if staged else kinds
-    graph = build_graph(images, used, model, config)
+    graph = link_by_turns(images, build_graph(images, used, model, config), config)
     found = attempt(model, graph, config, seed=seed)
     if staged and not found.is_convincing():
         logger.info("%s places %d of %d photos; adding %s", kinds[0], found.placed, len(images), kinds[1])
-        both = combine(graph, build_graph(images, kinds[1:], model, config))
+        further = link_by_turns(images, build_graph(images, kinds[1:], model, config), config)
+        both = combine(graph, further)
         better = improve(found, model, both, config, seed=seed)
         used, found, graph = (used if better is found else kinds), better, both
     if not graph.pairs and model.placed.sum() < 2:
@@ -139,12 +141,12 @@ def _no_overlap(images: ImageSet, graph: MatchGraph) -> str:
 def _reasons(images: ImageSet, solution: Solution, tracks: Tracks, graph: MatchGraph) -> Sequence[tuple[str, str]]:
     reasons = []
     for view in np.flatnonzero(~solution.model.placed):
-        matches = graph.matches_of(int(view))
-        if matches == 0:
+        matches = int(graph.match_counts()[view, solution.model.placed].sum())
+        if graph.matches_of(int(view)) == 0:
             most = max((n for i, j, n in graph.rejected if view in (i, j)), default=0)
             reason = f"overlaps with no other photo (at most {most} matches agree)"
         else:
             seen = int(np.isfinite(solution.structure.points[tracks.points[tracks.views == view], 0]).sum())
-            reason = f"its {matches} matches do not fit the scene of the others ({seen} points in common)"
+            reason = f"its {matches} matches with the others do not fit their scene ({seen} points in common)"
         reasons.append((images.names[view], reason))
     return reasons

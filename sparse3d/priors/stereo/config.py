@@ -40,7 +40,7 @@ class CameraConfig:
     focal_prior_ratio: float = 1.0
     focal_prior_sigma: float = 0.4
     exif_sigma: float = 0.1
-    centre_sigma: float = 0.0015
+    centre_sigma: float = 0.0009
     k1_sigma: float = 0.03
     k2_sigma: float = 0.03
     free_known_poses: bool = False

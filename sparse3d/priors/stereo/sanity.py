@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from sparse3d.priors.stereo.attempt import Attempt
 from sparse3d.priors.stereo.config import CameraConfig
-from sparse3d.priors.stereo.evidence import view_shares
+from sparse3d.priors.stereo.evidence import pair_shares, view_shares
 from sparse3d.priors.stereo.model import Model, normalise
 from sparse3d.priors.stereo.registration import refine
 from sparse3d.priors.stereo.two_view import MatchGraph, Pair
@@ -59,15 +59,48 @@ def _directions(model: Model, view: int, pixels: Float[ndarray, "n 2"]) -> Float
 
 
 def drop_contradicted(found: Attempt, config: CameraConfig) -> Attempt:
-    """Without the views, of free pose, that most of their matches contradict: the worst first, the others refined after each."""
+    """Without the views, of free pose, that most of their matches contradict: the worst first, the others refined after each;
+    and without groups of views that agree among themselves but not with the others."""
     while found.placed > 2:
-        model = found.solution.model
-        shares = view_shares(found.solution, found.graph, found.tracks)
-        shares[~(model.placed & model.pose_free)] = np.inf
-        worst = int(np.argmin(np.nan_to_num(shares, nan=np.inf)))
-        if not shares[worst] < CONTRADICTED_SHARE:
+        out = _worst_view(found)
+        if not out.any():
+            out = _worst_group(found)
+        if not out.any():
             break
-        poses = model.cam_from_world.copy()
-        poses[worst] = np.nan
-        found = replace(found, solution=refine(model.with_poses(poses), found.tracks, config))
+        poses = np.where(out[:, None, None], np.nan, found.solution.model.cam_from_world)
+        found = replace(found, solution=refine(found.solution.model.with_poses(poses), found.tracks, config))
     return found
+
+
+def _worst_view(found: Attempt) -> Bool[ndarray, " view"]:
+    """The view of free pose that agrees with the least of its matches, where that is too little."""
+    model = found.solution.model
+    shares = view_shares(found.solution, found.graph, found.tracks)
+    shares[~(model.placed & model.pose_free)] = np.inf
+    worst = int(np.argmin(np.nan_to_num(shares, nan=np.inf)))
+    return (np.arange(len(shares)) == worst) & bool(shares[worst] < CONTRADICTED_SHARE)
+
+
+def _worst_group(found: Attempt) -> Bool[ndarray, " view"]:
+    """Of the groups of views that agreeing pairs join, all but the largest, the one that agrees with the least of its matches
+    with views outside it, where that is too little. Each of its views may agree with most of its own matches: those with its
+    like."""
+    model, graph = found.solution.model, found.graph
+    placed = model.placed
+    pairs = [
+        (p, float(share))
+        for p, share in zip(graph.pairs, pair_shares(found.solution, graph, found.tracks), strict=True)
+        if placed[p.i] and placed[p.j]
+    ]
+    agreeing = replace(graph, pairs=tuple(p for p, share in pairs if share >= CONTRADICTED_SHARE))
+    groups = [g for g in agreeing.components() if placed[g].all()]
+    worst, least = np.zeros(len(placed), bool), CONTRADICTED_SHARE
+    for group in groups[1:]:
+        inside = np.isin(np.arange(len(placed)), group)
+        across = [(len(p.matches), share) for p, share in pairs if inside[p.i] != inside[p.j]]
+        if not across or not model.pose_free[group].all():
+            continue
+        share = sum(n * s for n, s in across) / sum(n for n, _ in across)
+        if share < least:
+            worst, least = inside, share
+    return worst

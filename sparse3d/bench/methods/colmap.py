@@ -1,7 +1,8 @@
-"""What others do with the same photos: plain pycolmap, and the simplest chain of learned features around its mapper."""
+"""COLMAP's cameras (pycolmap): its own SIFT with its mapper, or the simplest chain of learned features around the mapper."""
 
 import itertools
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +11,14 @@ import pycolmap
 import torch
 from PIL import Image
 
+from sparse3d.bench.materials import Material
+from sparse3d.bench.methods.interface import Method, Outcome, Provided, as_reconstruction, no_gaussians
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
+from sparse3d.core.geometry_prior import SparsePoints
 from sparse3d.core.images import ImageSet
+from sparse3d.io.colmap import read_model
+from sparse3d.io.photos import load_photos
 from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.features import detect_all
 from sparse3d.priors.stereo.matching import match_features
@@ -22,12 +28,42 @@ FOCAL_RATIO = 1.2
 """COLMAP's own start, over the longer side."""
 
 
-def map_with_pycolmap(images: ImageSet, features: Literal["sift", "xfeat"], *, seed: int) -> Cameras:
+Features = Literal["sift", "xfeat"]
+
+
+def colmap(argument: str) -> Method:
+    """`colmap` (SIFT) or `colmap:xfeat` (XFeat and LighterGlue): cameras alone, from the photos.
+
+    Raises:
+        InputError: another argument.
+    """
+    if argument not in ("", ":sift", ":xfeat"):
+        raise InputError(f"no method colmap{argument}: there are colmap and colmap:xfeat")
+    features: Features = "xfeat" if argument == ":xfeat" else "sift"
+    label = "colmap" if features == "sift" else "colmap xfeat"
+    settings = {"features": features, "pycolmap": pycolmap.__version__}
+    return Method(label, settings, partial(_run, features), poses=("unposed",), seconds=lambda views: 4 + 1.5 * views)
+
+
+def _run(features: Features, material: Material) -> Outcome:
+    images = load_photos(material.photos)
+    cameras = map_with_pycolmap(images, features, seed=material.seed)
+    unplaced = tuple((n, "COLMAP's largest model is without it") for n in images.names if n not in cameras.names)
+    provided = Provided(f"pycolmap {features}", material.seed, unplaced)
+    return Outcome(as_reconstruction(cameras, no_gaussians(), provided), draws=False)
+
+
+def map_with_pycolmap(images: ImageSet, features: Features, *, seed: int) -> Cameras:
     """Cameras of the largest model that pycolmap's incremental mapper makes with its default settings and one camera.
 
     Raises:
         InputError: it makes none.
     """
+    return model_of_pycolmap(images, features, seed=seed)[0]
+
+
+def model_of_pycolmap(images: ImageSet, features: Features, *, seed: int) -> tuple[Cameras, SparsePoints]:
+    """The same, with the model's points. Errors as in `map_with_pycolmap`."""
     pycolmap.logging.minloglevel = 4
     pycolmap.set_random_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -44,7 +80,11 @@ def map_with_pycolmap(images: ImageSet, features: Literal["sift", "xfeat"], *, s
         models = pycolmap.incremental_mapping(database, root / "photos", root)
     if not models:
         raise InputError("pycolmap makes no model")
-    return _to_cameras(max(models.values(), key=lambda m: m.num_reg_images()), images)
+    cameras, points = read_model(max(models.values(), key=lambda m: m.num_reg_images()), "pycolmap")
+    # The photos went in as PNG under their names; what COLMAP found is nobody's knowledge.
+    unknown = (False,) * len(cameras)
+    names = tuple(name.removesuffix(".png") for name in cameras.names)
+    return cameras.replace(names=names, pose_known=unknown, intrinsics_known=unknown), points
 
 
 def _match_xfeat(path: Path, images: ImageSet, root: Path) -> None:
@@ -74,17 +114,3 @@ def _match_xfeat(path: Path, images: ImageSet, root: Path) -> None:
     pairs = root / "pairs.txt"
     pairs.write_text("".join(f"{a} {b}\n" for a, b in itertools.combinations(names, 2)))
     pycolmap.verify_matches(path, pairs)
-
-
-def _to_cameras(model: pycolmap.Reconstruction, images: ImageSet) -> Cameras:
-    placed = sorted((i for i in model.images.values() if i.has_pose), key=lambda i: i.name)
-    K, poses, sizes, names = [], [], [], []
-    for image in placed:
-        camera = model.cameras[image.camera_id]
-        K.append(camera.calibration_matrix())
-        poses.append(np.vstack([image.cam_from_world().matrix(), [0, 0, 0, 1]]))
-        sizes.append((camera.width, camera.height))
-        names.append(image.name.removesuffix(".png"))
-    return Cameras.build(
-        torch.from_numpy(np.stack(poses)), torch.from_numpy(np.stack(K)), sizes, names=names, groups=[0] * len(names)
-    )

@@ -1,0 +1,77 @@
+"""What a method is to the bench."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from sparse3d.bench.materials import Material, Poses
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.gaussians import GaussianParams
+from sparse3d.core.reconstruction import Provenance, Reconstruction
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method made of a job's material.
+
+    Attributes:
+        reconstruction: cameras of the placed photos and Gaussians, in one world of the method's choice.
+        draws: it has Gaussians; without, only its cameras are measured.
+    """
+
+    reconstruction: Reconstruction
+    draws: bool = True
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method under the name that it has in tables.
+
+    Attributes:
+        label: in tables; two methods of one bench differ in it.
+        settings: all that its figures depend on, as plain values; changed settings are another job.
+        run: makes the outcome; raises InputError where the photos defeat it, MissingDependency where it is not installed.
+        poses: what it can work with.
+        gpu: it needs one.
+        seconds: rough duration by the number of photos on two cores, for the estimate; None where nobody knows.
+    """
+
+    label: str
+    settings: Mapping[str, Any]
+    run: Callable[[Material], Outcome]
+    poses: tuple[Poses, ...] = ("posed", "unposed")
+    gpu: bool = False
+    seconds: Callable[[int], float] | None = None
+
+
+@dataclass(frozen=True)
+class Provided:
+    """What is known of a peer's result besides its cameras and Gaussians."""
+
+    source: str
+    seed: int
+    unplaced: tuple[tuple[str, str], ...] = ()
+    history: tuple[dict[str, float], ...] = field(default=())
+
+
+def as_reconstruction(cameras: Cameras, gaussians: GaussianParams, provided: Provided) -> Reconstruction:
+    """A peer's result as the scorer takes it; its splats are drawn with the low-pass filter of the picture's resolution."""
+    provenance = Provenance(
+        prior=provided.source, settings={}, seed=provided.seed, versions={}, unplaced=provided.unplaced
+    )
+    return Reconstruction(cameras, gaussians, provenance, provided.history)
+
+
+def no_gaussians() -> GaussianParams:
+    """Of a method that finds cameras alone."""
+    return GaussianParams(
+        means=torch.zeros(0, 3),
+        quats_wxyz=torch.zeros(0, 4),
+        log_scales=torch.zeros(0, 3),
+        logit_opacities=torch.zeros(0),
+        sh=torch.zeros(0, 1, 3),
+        confidence=torch.zeros(0),
+        observations=torch.zeros(0, dtype=torch.int32),
+    )

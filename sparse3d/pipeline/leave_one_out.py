@@ -1,0 +1,148 @@
+"""What a run is worth on a photo that it has not seen, for those who have no truth to compare with: leave one out.
+
+Each photo in turn is kept back, depth, Gaussians and optimisation are done again from the others with the run's settings
+and its cameras held fixed, and the result is rendered at the camera of the photo kept back. Each such run stands in
+RUN/leave-one-out/NAME, a run folder like any other: what is done is not done again, and it can be looked at.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.errors import InputError
+from sparse3d.core.images import ImageSet
+from sparse3d.core.reconstruction import Reconstruction
+from sparse3d.eval.config import EvaluateConfig, FurtherTruth, ReadImage
+from sparse3d.eval.evaluation import Evaluation, HeldOutScore, TrainingScore
+from sparse3d.eval.pose_metrics import Sim3
+from sparse3d.eval.protocol import LEFT_OUT, describe_protocol
+from sparse3d.eval.view_scorer import ViewScorer, available_lpips, spread
+from sparse3d.io.config_yaml import read_config
+from sparse3d.io.photos import load_photos
+from sparse3d.io.run_folder import RunFolder, read_reconstruction
+from sparse3d.pipeline.config import ReconstructConfig
+from sparse3d.pipeline.listener import Listener
+from sparse3d.pipeline.reconstruct import reconstruct
+
+MIN_PHOTOS = 3
+"""One is kept back, and depth needs two."""
+
+SAME_WORLD = Sim3(1.0, torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
+"""The runs without a photo keep the run's cameras, and so its world."""
+
+
+def leave_one_out(
+    run: Path,
+    photos: Path,
+    config: EvaluateConfig | None = None,
+    *,
+    further: FurtherTruth | None = None,
+    listener: Listener | None = None,
+    on_progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Measure a run on its own photos, each left out in turn.
+
+    Args:
+        run: the run folder.
+        photos: the folder that the run was made from.
+        config: what is measured; `max_held_out` limits the photos that are left out, `options.threads` the threads.
+        further: masks of the photos, where there are some.
+        listener: told of each run's stages.
+        on_progress: told what is being done, one line at a time.
+
+    Raises:
+        InputError: the run is not finished or has fewer than three photos, or its photos are not in the folder.
+        KeyboardInterrupt: the user stopped it; what is done is kept, and the same call goes on from there.
+    """
+    config, tell = config or EvaluateConfig(), on_progress or (lambda _: None)
+    whole, folder = read_reconstruction(run), RunFolder.open(run)
+    cameras = whole.cameras
+    if len(cameras) < MIN_PHOTOS:
+        raise InputError(
+            f"{run}: was made from {len(cameras)} placed photos: with one of them left out nothing is left to match; make a "
+            f"run of at least {MIN_PHOTOS} photos, or measure against true cameras with --truth"
+        )
+    images = _photos_of(whole, photos)
+    settings = _settings(folder, config)
+    read_image: ReadImage = partial(_read, images)
+    chosen = spread(list(range(len(cameras))), config.max_held_out)
+    held_out = []
+    for count, i in enumerate(chosen, 1):
+        tell(f"photo {count} of {len(chosen)}: {cameras.names[i]} left out")
+        try:
+            rest = _without(folder, photos, cameras, i, settings, listener)
+        except InputError as error:
+            held_out.append(HeldOutScore(cameras.names[i], None, None, reason=f"not measured: {error}"))
+            continue
+        scorer = ViewScorer.build(rest, config, further or FurtherTruth())
+        held_out.append(scorer.held_out(cameras.select([i]), SAME_WORLD, read_image))
+    return Evaluation(
+        matched=(),
+        unplaced=whole.provenance.unplaced,
+        poses=None,
+        alignment=None,
+        poses_reason="not measured: no true cameras were given",
+        focal_errors={},
+        held_out=tuple(held_out),
+        held_out_reason=None if chosen else "not measured: no photo was to be left out",
+        training=_fit(whole, config, read_image) if config.training else (),
+        lpips=available_lpips(config.lpips_nets)[1],
+        protocol=describe_protocol(config, held_out=LEFT_OUT),
+        surface_reason="not measured: no true surface was given",
+        kind="leave one out",
+    )
+
+
+def _photos_of(whole: Reconstruction, folder: Path) -> ImageSet:
+    """The run's photos, which have to be as large as its cameras say."""
+    images = load_photos(folder, names=whole.cameras.names)
+    sizes = dict(zip(images.names, images.sizes, strict=True))
+    for name, size in zip(whole.cameras.names, whole.cameras.sizes, strict=True):
+        if sizes.get(name) != size:
+            found = "cannot be used" if name not in sizes else f"has {sizes[name][0]}x{sizes[name][1]} pixels"
+            raise InputError(
+                f"{folder / name}: {found}, the run was made from a photo of {size[0]}x{size[1]}: give the folder that the "
+                "run was made from"
+            )
+    return images
+
+
+def _settings(folder: RunFolder, config: EvaluateConfig) -> ReconstructConfig:
+    """Those of the run, with all cameras held fixed."""
+    settings = read_config(folder.config, ReconstructConfig())
+    camera = dataclasses.replace(settings.camera, free_known_poses=False, free_known_intrinsics=False)
+    return dataclasses.replace(settings, camera=camera, threads=config.options.threads or 0)
+
+
+def _without(
+    folder: RunFolder,
+    photos: Path,
+    cameras: Cameras,
+    index: int,
+    settings: ReconstructConfig,
+    listener: Listener | None,
+) -> Reconstruction:
+    """The run without one of its photos; whatever its folder holds already is kept."""
+    others = [name for i, name in enumerate(cameras.names) if i != index]
+    out = folder.left_out(cameras.names[index])
+    rest = reconstruct(photos, out, known=folder.cameras, names=others, config=settings, listener=listener)
+    wanted = settings.optim.passes * len(rest.cameras)
+    if rest.history and rest.history[-1]["iteration"] < wanted:
+        raise KeyboardInterrupt  # `reconstruct` keeps what an interrupted optimisation did; that is no result to score
+    return rest
+
+
+def _fit(whole: Reconstruction, config: EvaluateConfig, read_image: ReadImage) -> tuple[TrainingScore, ...]:
+    """How the run itself fits its photos, to set beside."""
+    scorer = ViewScorer.build(whole, dataclasses.replace(config, covered=False), FurtherTruth())
+    names = whole.cameras.names
+    return tuple(scorer.training(whole.cameras.select([i]), read_image, name, None) for i, name in enumerate(names))
+
+
+def _read(images: ImageSet, name: str):
+    [photo] = images.select([name]).photos
+    return images.read_pixels(photo)

@@ -1,0 +1,149 @@
+"""A run measured on its own photos, each left out in turn."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparse3d.core.errors import InputError
+from sparse3d.eval.config import EvaluateConfig, FurtherTruth
+from sparse3d.eval.refine_pose import RefineConfig
+from sparse3d.io.config_yaml import apply_delta
+from sparse3d.io.run_folder import RunFolder, read_reconstruction
+from sparse3d.io.scenes import load_scene
+from sparse3d.pipeline import leave_one_out as module
+from sparse3d.pipeline.config import ReconstructConfig
+from sparse3d.pipeline.leave_one_out import leave_one_out
+from sparse3d.pipeline.listener import Listener
+from sparse3d.pipeline.reconstruct import reconstruct
+from sparse3d.render.rasterise import RenderOptions
+
+NAMES = ("002.jpg", "005.jpg", "008.jpg")
+QUICK = {
+    "camera": {"features": "sift", "max_side": 480},
+    "depth": {"max_side": 128},
+    "initialise": {"max_gaussians": 4000},
+    "optim": {"passes": 6, "log_every": 6},
+    "threads": 2,
+}
+CONFIG = EvaluateConfig(
+    refine=RefineConfig(iterations=10, max_side_px=64), lpips_nets=("alex",), options=RenderOptions(threads=2)
+)
+
+
+class Recorder(Listener):
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+
+    def stage(self, name: str, detail: str) -> None:
+        self.stages.append(f"{name}: {detail}")
+
+    def kept(self) -> int:
+        return sum("kept from before" in line for line in self.stages)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, Path]:
+    """A run of three small photos, and their folder."""
+    folder = tmp_path_factory.mktemp("loo")
+    (folder / "photos").mkdir()
+    for name in NAMES:
+        with Image.open(load_scene("courtyard").root / "images" / name) as photo:
+            photo.resize((480, 360), Image.Resampling.BOX).save(folder / "photos" / name, quality=95)
+    reconstruct(folder / "photos", folder / "run", config=apply_delta(ReconstructConfig(), QUICK))
+    return folder / "run", folder / "photos"
+
+
+@pytest.fixture(scope="module")
+def measured(finished):
+    """The evaluation, and what was told meanwhile."""
+    told, recorder = [], Recorder()
+    mask = np.zeros((360, 480), bool)
+    mask[90:270, 120:360] = True
+    further = FurtherTruth(read_mask=lambda name: mask if name == "005.jpg" else None)
+    result = leave_one_out(*finished, CONFIG, further=further, listener=recorder, on_progress=told.append)
+    return result, told, recorder
+
+
+def test_every_photo_is_scored_by_a_scene_made_without_it(finished, measured):
+    result, told, _ = measured
+    run = finished[0]
+    assert [view.name for view in result.held_out] == list(NAMES)
+    assert told[0] == "photo 1 of 3: 002.jpg left out"
+    training = {view.name: view.score.psnr for view in result.training}
+    for view in result.held_out:
+        assert 10 < view.aligned.psnr < training[view.name]  # unseen is worse than seen
+        assert 0 < view.aligned.covered.share <= 1
+        assert view.refined is not None
+        rest = read_reconstruction(RunFolder(run).left_out(view.name))
+        assert view.name not in rest.cameras.names and len(rest.cameras) == 2
+    assert [view.aligned.masked is None for view in result.held_out] == [True, False, True]
+
+
+def test_the_cameras_stay_those_of_the_run(finished, measured):
+    run = finished[0]
+    whole = read_reconstruction(run).cameras
+    for name in NAMES:
+        rest = read_reconstruction(RunFolder(run).left_out(name)).cameras
+        expected = whole.select([whole.names.index(other) for other in rest.names])
+        assert (rest.cam_from_world - expected.cam_from_world).abs().max() < 1e-6
+        assert (rest.K - expected.K).abs().max() < 1e-3
+
+
+def test_the_file_says_what_was_done(measured):
+    document = measured[0].to_json()
+    json.dumps(document, allow_nan=False)
+    assert document["kind"] == "leave one out"
+    assert document["held_out"]["aligned"]["views"] == 3
+    assert document["poses"] is None and "no true cameras" in document["poses_reason"]
+    assert "estimated with the photo" in document["protocol"]["held_out"]
+
+
+def test_what_is_done_is_not_done_again(finished, measured):
+    shutil.rmtree(RunFolder(finished[0]).left_out("008.jpg"))  # as if it had been stopped before the last one
+    recorder = Recorder()
+    again = leave_one_out(*finished, CONFIG, listener=recorder)
+    assert recorder.kept() == 4  # cameras and depth of the two that were done
+    for new, old in zip(again.held_out, measured[0].held_out, strict=True):
+        assert new.aligned.psnr == pytest.approx(old.aligned.psnr, abs=1e-6)
+
+
+def test_an_interrupted_run_is_not_scored(finished, measured, monkeypatch):
+    def stopped(*args, **kwargs):
+        rest = read_reconstruction(RunFolder(finished[0]).left_out("002.jpg"))
+        return rest.replace(history=({**rest.history[-1], "iteration": 3.0},))
+
+    monkeypatch.setattr(module, "reconstruct", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        leave_one_out(*finished, CONFIG)
+
+
+def test_a_scene_that_cannot_be_made_is_a_reason_not_an_end(finished, measured, monkeypatch):
+    def fails(photos, out, *, names, **rest):
+        if "005.jpg" not in names:
+            raise InputError("no two photos overlap")
+        return reconstruct(photos, out, names=names, **rest)
+
+    monkeypatch.setattr(module, "reconstruct", fails)
+    result = leave_one_out(*finished, CONFIG)
+    assert [view.aligned is None for view in result.held_out] == [False, True, False]
+    assert result.held_out[1].reason == "not measured: no two photos overlap"
+    assert result.to_json()["held_out"]["aligned"]["views"] == 2
+
+
+def test_two_photos_and_the_wrong_folder_are_refused(finished, tmp_path):
+    run, photos = finished
+    two = tmp_path / "two"
+    shutil.copytree(run, two, ignore=shutil.ignore_patterns("leave-one-out", "stages"))
+    document = json.loads((two / "cameras.json").read_text())
+    document["cameras"] = document["cameras"][:2]
+    (two / "cameras.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="nothing is left to match"):
+        leave_one_out(two, photos)
+    with pytest.raises(InputError, match="has 640x480 pixels, the run was made from a photo of 480x360"):
+        leave_one_out(run, load_scene("courtyard").root / "images")
+    with pytest.raises(InputError, match="no such folder"):
+        leave_one_out(run, tmp_path / "nowhere")
