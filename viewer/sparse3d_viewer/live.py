@@ -115,7 +115,8 @@ class LiveView(Listener):
                 self._busy = False
 
     def _show(self, progress: Progress, snapshot: Snapshot) -> None:
-        provenance = Provenance(prior="", settings={}, seed=0, versions={})
+        focals = tuple(snapshot.cameras.K[:, 0, 0].tolist())
+        provenance = Provenance(prior="", settings={}, seed=0, versions={}, train_px=focals)
         reconstruction = Reconstruction(snapshot.cameras, snapshot.gaussians, provenance)
         scene = build_scene(reconstruction, frame=self._frame)
         arrays = (scene.centres, scene.covariances, scene.colours, scene.opacities)

@@ -7,11 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from sparse3d.core import se3
+from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import SH_C0, Gaussians
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.pipeline.report_layout import scene_up
+from sparse3d.render.options import RenderOptions
 from sparse3d_viewer.frame import DisplayFrame, frame_for
-from sparse3d_viewer.viewpoint import Viewpoint, distance_seen, frustum_size, placed_cameras, viewpoint_of
+from sparse3d_viewer.viewpoint import Viewpoint, depths_seen, distance_seen, frustum_size, placed_cameras, viewpoint_of
 
 MAX_DISPLAY_SIGMA = 200.0
 """Standard deviations are clipped to this: their square must stay below 65504, the largest 16-bit float."""
@@ -87,7 +89,7 @@ def build_scene(
     viewpoints = tuple(viewpoint_of(cameras, i, frame, distances[i]) for i in range(len(cameras)))
     return DisplayScene(
         centres=centres,
-        covariances=_covariances(gaussians, frame),
+        covariances=_covariances(gaussians, frame, _footprints(means, cameras, reconstruction.provenance.train_px)),
         colours=rgb,
         opacities=gaussians.opacities.float().numpy()[:, None],
         kept=kept,
@@ -111,9 +113,23 @@ def _finite(gaussians: Gaussians) -> tuple[Gaussians, NDArray[np.int64]]:
     return Gaussians(*(x[keep] for x in parts)), keep.nonzero()[:, 0].numpy()
 
 
-def _covariances(gaussians: Gaussians, frame: DisplayFrame) -> NDArray[np.float32]:
-    """Covariances (n 3 3) in display units."""
+def _footprints(means: torch.Tensor, cameras: Cameras, train_px: tuple[float, ...]) -> torch.Tensor:
+    """Standard deviation (n), in world units, by which training's pixels blurred each Gaussian.
+
+    The rasteriser widens what it draws by `RenderOptions.eps2d` square pixels of the photos trained on. The browser's own
+    pixels are finer, so without that width gaps would show between the splats. As in Mip-Splatting's smoothing filter (Yu
+    et al. 2024, section 4.1) the nearest photo that shows a Gaussian counts; 0 where none does.
+    """
+    nearest = torch.full((len(means),), torch.inf, dtype=torch.float64)
+    for view in range(len(cameras) if train_px else 0):
+        nearest = torch.minimum(nearest, depths_seen(cameras, view, means))
+    nearest = torch.where(nearest.isfinite(), nearest, 0.0)
+    return RenderOptions().eps2d ** 0.5 * nearest / float(np.median(train_px or (1.0,)))
+
+
+def _covariances(gaussians: Gaussians, frame: DisplayFrame, blur: torch.Tensor) -> NDArray[np.float32]:
+    """Covariances (n 3 3) in display units, widened by a standard deviation (n) in world units."""
     rotation = torch.from_numpy(frame.rotation).float() @ se3.quat_wxyz_to_rotation(gaussians.quats_wxyz.float())
-    sigma = (frame.scale * gaussians.scales.float()).clamp(MIN_DISPLAY_SIGMA, MAX_DISPLAY_SIGMA)
-    axes = rotation * sigma[:, None, :]
+    sigma = frame.scale * torch.hypot(gaussians.scales.float(), blur.float()[:, None])
+    axes = rotation * sigma.clamp(MIN_DISPLAY_SIGMA, MAX_DISPLAY_SIGMA)[:, None, :]
     return (axes @ axes.transpose(-1, -2)).numpy()

@@ -64,13 +64,19 @@ def placed_cameras(cameras: Cameras) -> Cameras:
     return cameras.select(placed.nonzero()[:, 0].tolist())
 
 
-def distance_seen(cameras: Cameras, view: int, means: torch.Tensor, opacities: torch.Tensor) -> float:
-    """Median depth of what a camera sees, in world units; NaN where it sees nothing."""
+def depths_seen(cameras: Cameras, view: int, means: torch.Tensor) -> torch.Tensor:
+    """z-depth (n) of points (n 3) from a camera, in world units; infinite for those that lie outside of its picture."""
     points_cam = se3.transform_points(cameras.cam_from_world[view], means)
     width, height = cameras.sizes[view]
     pixels = (points_cam @ cameras.K[view].T)[:, :2] / points_cam[:, 2:]
     inside = (points_cam[:, 2] > 0) & (pixels >= 0).all(-1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
-    depth = points_cam[inside & (opacities > SEEN_OPACITY), 2]
+    return torch.where(inside, points_cam[:, 2], torch.inf)
+
+
+def distance_seen(cameras: Cameras, view: int, means: torch.Tensor, opacities: torch.Tensor) -> float:
+    """Median depth of what a camera sees, in world units; NaN where it sees nothing."""
+    depth = depths_seen(cameras, view, means)
+    depth = depth[depth.isfinite() & (opacities > SEEN_OPACITY)]
     return float(depth.median()) if len(depth) else float("nan")
 
 
