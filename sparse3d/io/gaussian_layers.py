@@ -46,7 +46,9 @@ def read_gaussian_layers(folder: Path, count: int) -> dict[str, Float[ndarray, "
             continue
         values = arrays.get("values")
         if values is None or values.shape != (count,) or values.dtype.kind not in "fiub":
-            logger.warning("layer %s is left out: it does not hold one figure for each of %d Gaussians", path.stem, count)
+            logger.warning(
+                "layer %s is left out: it does not hold one figure for each of %d Gaussians", path.stem, count
+            )
             continue
         layers[path.stem] = values.astype(np.float32)
     return layers

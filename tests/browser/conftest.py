@@ -25,6 +25,7 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 
+
 def find_chromium() -> str | None:
     """Chromium or Chrome: from SPARSE3D_CHROMIUM, or on the PATH."""
     named = os.environ.get("SPARSE3D_CHROMIUM")

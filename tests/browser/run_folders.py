@@ -119,10 +119,10 @@ property uchar blue
 element face 2
 property list uchar int vertex_indices
 end_header
--{half} -{half} {near} 0 255 255
-{half} -{half} {near} 0 255 255
-{half} {half} {near} 0 255 255
--{half} {half} {near} 0 255 255
+-{half} -{half} {near} 0 170 170
+{half} -{half} {near} 0 170 170
+{half} {half} {near} 0 170 170
+-{half} {half} {near} 0 170 170
 3 0 2 1
 3 0 3 2
 """

@@ -98,7 +98,9 @@ def test_depth_surface_and_mesh_stand_where_they_belong(visit, keep_picture):
     assert shown == pytest.approx(expected, abs=6), "a square 0.4 wide, 3 away"
     assert np.abs(place_of(picture, "cyan") - np.array(picture.shape[1::-1]) / 2).max() < 4
     visit.toggle("Depth surface")
-    wait_for(lambda: share_of(visit, "magenta") > 0.4, "the wall in the photo's colour to fill the view around the mesh")
+    wait_for(
+        lambda: share_of(visit, "magenta") > 0.4, "the wall in the photo's colour to fill the view around the mesh"
+    )
     assert share_of(visit, "cyan") > 0, "the mesh stands before the wall"
     keep_picture("viewer_surface", visit.page.screenshot())
     visit.toggle("Depth surface")

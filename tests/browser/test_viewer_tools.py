@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ def download(visit, label: str) -> tuple[str, bytes]:
     """Click a button and take the file that it gives."""
     with visit.page.expect_download() as waiting:
         visit.press(label)
-    return waiting.value.suggested_filename, open(waiting.value.path(), "rb").read()  # noqa: SIM115, PTH123
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
 def test_distance_by_two_clicks_and_a_known_length(visit, keep_picture):
@@ -91,9 +92,9 @@ def test_cameras_are_downloaded(visit, tmp_path):
 
 def test_screenshot_shows_what_is_seen(visit):
     visit.tab("Export")
+    seen = visit.picture()
     name, content = download(visit, "Screenshot")
     taken = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
-    seen = visit.picture()
     assert name == "screenshot.png" and taken.shape == seen.shape
     for colour in ("red", "green", "blue"):
         assert np.linalg.norm(place_of(taken, colour) - place_of(seen, colour)) < 3

@@ -45,8 +45,8 @@ class ViewerHandle:
         CloudNode(server, session)
         SurfaceNode(server, session)
         BoxNode(server, session)
-        self._build_panel()
         self._painter = Painter(session, self.visitors)
+        self._build_panel()
         session.follow(self._follow)
         server.on_client_connect(self._welcome)
         server.on_client_disconnect(self._dismiss)
@@ -75,8 +75,7 @@ class ViewerHandle:
 
     def look_through(self, client: viser.ClientHandle, name: str) -> None:
         """Show a visitor the scene from a photo."""
-        with self._lock:
-            visitor = self._visitors.get(client.client_id)
+        visitor = self._visitor(client)
         if visitor is not None:
             visitor.look_through(name)
 
@@ -84,6 +83,10 @@ class ViewerHandle:
         """Everybody who looks at the page now."""
         with self._lock:
             return list(self._visitors.values())
+
+    def _visitor(self, client: viser.ClientHandle) -> Visitor | None:
+        with self._lock:
+            return self._visitors.get(client.client_id)
 
     def _build_panel(self) -> None:
         gui, session = self.server.gui, self.session

@@ -1,7 +1,6 @@
 """What the page gives away: the scene and its cameras as files, and pictures of what is seen."""
 
 import io
-import logging
 import tempfile
 import zipfile
 from pathlib import Path
@@ -14,8 +13,6 @@ from sparse3d.io.colmap import read_colmap, write_colmap
 from sparse3d.io.ply import write_gaussians_ply
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.session import Session
-
-log = logging.getLogger(__name__)
 
 PLY, CAMERAS, COLMAP = "Gaussians (PLY)", "Cameras (cameras.json)", "Cameras (COLMAP, zip)"
 
@@ -34,7 +31,7 @@ class ExportTool:
             )
             self.download = server.gui.add_button("Download")
         with server.gui.add_folder("Picture"):
-            self.screenshot = server.gui.add_button("Screenshot (PNG)", hint="What you see, as large as it is now")
+            self.screenshot = server.gui.add_button("Screenshot (PNG)", hint="The scene as you see it, marks included")
         self.download.on_click(self._download)
         self.screenshot.on_click(_screenshot)
 
@@ -77,12 +74,13 @@ def _zipped(folder: Path) -> bytes:
 
 
 def _screenshot(event: viser.GuiEvent) -> None:
+    """Ask the visitor's browser for its picture, and hand it back as a file."""
     client = event.client
     if client is None:
         return
     camera = client.camera
     try:
-        # Jpeg and not png, whose transparency would lose the background.
+        # At the window's own size: at others viser 1.1 stretches the splats. PNG would come with a transparent background.
         picture = camera.get_render(camera.image_height, camera.image_width, timeout=CAPTURE_TIMEOUT_S)
     except TimeoutError:
         client.add_notification("Screenshot", "The browser gave no picture: is its tab in front?", color="red")

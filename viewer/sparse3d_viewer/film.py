@@ -85,9 +85,7 @@ class FilmTool:
 
     def _frames(self, eyes: list[Eye]) -> Iterator[NDArray[np.uint8]]:
         run, state = self._session.run, self._session.state
-        scene, frame = run.loaded.reconstruction, run.scene.frame
-        if state.box is not None:
-            scene = run.within(state.box.holds(run.scene.centres))
+        scene, frame = self._session.scene(state, painted=True), run.scene.frame
         gaussians = scene.gaussians.activate()
         for i, eye in enumerate(eyes):
             camera = camera_of(eye, frame, eye.size)

@@ -53,7 +53,9 @@ def paint(layer: str, values: NDArray[np.floating]) -> Painted:
         seen = np.asarray(values) > 0
         share = 100 * seen.mean() if len(seen) else 0.0
         colours = np.where(seen[:, None], np.array(OBSERVED_COLOUR), np.array(FILLED_COLOUR))
-        return Painted(colours.astype(np.uint8), _swatches([("observed", OBSERVED_COLOUR), ("filled in", FILLED_COLOUR)], share))
+        return Painted(
+            colours.astype(np.uint8), _swatches([("observed", OBSERVED_COLOUR), ("filled in", FILLED_COLOUR)], share)
+        )
     finite = values[np.isfinite(values)]
     low, high = 0.0, 1.0
     if layer == ERROR:

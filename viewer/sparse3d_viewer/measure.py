@@ -70,10 +70,7 @@ class MeasureTool:
     def _clicked(self, event: viser.SceneClickEvent) -> None:
         run = self._session.run
         eye = Eye.of(event.client.camera)
-        gaussians = run.loaded.reconstruction.gaussians
-        box = self._session.state.box
-        if box is not None:
-            gaussians = run.within(box.holds(run.scene.centres)).gaussians
+        gaussians = self._session.scene(self._session.state).gaussians
         point = pick(gaussians.activate(), run.scene.frame, eye, np.array(event.ray_direction))
         if point is None:
             self.result.content = _line("nothing lies there")

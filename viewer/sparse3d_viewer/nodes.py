@@ -5,7 +5,7 @@ import numpy as np
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.photos import read_depth
 from sparse3d_viewer.session import Box, Session, ViewState
-from sparse3d_viewer.surface import depth_surface, read_mesh
+from sparse3d_viewer.surface import depth_surface, read_mesh, to_glb
 
 POINT_SIZE = 0.015
 """Diameter of a sparse point in display units."""
@@ -34,9 +34,7 @@ class SplatNode:
         self._drawn = wanted
         run = self._session.runs[state.run]
         scene, painted = run.scene, run.paint(state.layer)
-        shown = scene.opacities[:, 0] >= state.min_opacity
-        if state.box is not None:
-            shown &= state.box.holds(scene.centres)
+        shown = self._session.shown(state)
         self.handle.set_gaussians(
             scene.centres[shown],
             scene.covariances[shown] * state.splat_size**2,
@@ -93,7 +91,7 @@ class SurfaceNode:
         if mesh is None:
             self._server.scene.remove_by_name(node)
         else:
-            self._server.scene.add_mesh_trimesh(node, mesh, cast_shadow=False, receive_shadow=False)
+            self._server.scene.add_glb(node, to_glb(mesh), cast_shadow=False, receive_shadow=False)
 
     def _make(self, node: str, run_index: int, photo: str = ""):
         run = self._session.runs[run_index]

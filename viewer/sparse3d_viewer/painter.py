@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d_viewer.compare import OFF, compare
 from sparse3d_viewer.drawing import PICTURES, draw
+from sparse3d_viewer.eye import Eye
 from sparse3d_viewer.session import Session, ViewState
 from sparse3d_viewer.visitor import Visitor
 
@@ -28,7 +29,7 @@ class Painter:
 
     def __init__(self, session: Session, visitors: Callable[[], list[Visitor]]) -> None:
         self._session, self._visitors = session, visitors
-        self._cropped: tuple[object, Reconstruction] | None = None
+        self._drawn: tuple[object, Reconstruction] | None = None
         self._stopped = threading.Event()
         threading.Thread(target=self._work, daemon=True, name="painter").start()
 
@@ -67,27 +68,26 @@ class Painter:
         run, eye = self._session.runs[state.run], visitor.eye
         if state.comparison != OFF and visitor.through == state.photo:
             key = (state.run, state.photo, state.comparison, state.wipe, eye.size, state.background)
-
-            def paint() -> NDArray[np.uint8] | None:
-                pair = run.pair(state.photo)
-                if pair is None:
-                    return None
-                return compare(pair, state.comparison, state.wipe, eye.size, state.background)
-
-            return key, paint, False
+            return key, lambda: self._comparison(state, eye), False
         if state.layer in PICTURES:
             where = (eye.position.tobytes(), eye.wxyz.tobytes(), eye.fov_y_rad, eye.size)
-            key = (state.run, state.layer, where, state.background, state.box)
+            key = (state.run, state.layer, where, state.background, *_shown(state))
             frame = run.scene.frame
-            return key, lambda: draw(self._cut(state), eye, frame, state.layer, state.background), True
+            return key, lambda: draw(self._scene(state), eye, frame, state.layer, state.background), True
         return ("plain", state.background), None, False
 
-    def _cut(self, state: ViewState) -> Reconstruction:
-        """The run's reconstruction within the crop's box."""
-        run = self._session.runs[state.run]
-        if state.box is None:
-            return run.loaded.reconstruction
-        key = (state.run, state.box)
-        if self._cropped is None or self._cropped[0] != key:
-            self._cropped = (key, run.within(state.box.holds(run.scene.centres)))
-        return self._cropped[1]
+    def _comparison(self, state: ViewState, eye: Eye) -> NDArray[np.uint8] | None:
+        pair = self._session.runs[state.run].pair(state.photo)
+        return None if pair is None else compare(pair, state.comparison, state.wipe, eye.size, state.background)
+
+    def _scene(self, state: ViewState) -> Reconstruction:
+        """The run with the splats that are shown."""
+        key = (state.run, *_shown(state))
+        if self._drawn is None or self._drawn[0] != key:
+            self._drawn = (key, self._session.scene(state))
+        return self._drawn[1]
+
+
+def _shown(state: ViewState) -> tuple[object, ...]:
+    """What of the state decides which splats are shown and how large."""
+    return state.box, state.min_opacity, state.splat_size

@@ -6,7 +6,7 @@ from sparse3d_viewer import text
 from sparse3d_viewer.compare import COMPARISONS
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.drawing import PICTURES
-from sparse3d_viewer.layers import COLOUR, RECOLOURED
+from sparse3d_viewer.layers import COLOUR
 from sparse3d_viewer.session import Session, ViewState
 from sparse3d_viewer.shown import ShownRun
 
@@ -75,10 +75,10 @@ def _photo_controls(gui: viser.GuiApi, session: Session) -> dict[str, object]:
 
 
 def _layer_controls(gui: viser.GuiApi, session: Session) -> dict[str, object]:
-    extra = dict.fromkeys(name for run in session.runs for name in run.extra_layers)
+    recolours = dict.fromkeys(name for run in session.runs for name in run.recolours)
     has_mesh = any(run.loaded.folder is not None and run.loaded.folder.mesh.is_file() for run in session.runs)
     points = "Centres" if session.run.scene.points_are_centres else "Sparse points"
-    layers = (COLOUR, *PICTURES, *RECOLOURED, *extra)
+    layers = (COLOUR, *PICTURES, *recolours)
     state = session.state
     return {
         "layer": gui.add_dropdown("Layer", options=layers, initial_value=COLOUR),

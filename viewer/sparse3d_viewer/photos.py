@@ -39,9 +39,7 @@ class PhotoPair:
 def working_camera(cameras: Cameras, view: int, size: tuple[int, int]) -> Cameras:
     """The undistorted pinhole of a photo's picture of this (width, height) in the run folder."""
     camera = cameras.select([view]).to(torch.float64)
-    K, new_size = undistorted_camera(
-        camera.K[0].numpy(), camera.distortion[0].numpy(), camera.sizes[0], max(size)
-    )
+    K, new_size = undistorted_camera(camera.K[0].numpy(), camera.distortion[0].numpy(), camera.sizes[0], max(size))
     pinhole = camera.replace(K=torch.from_numpy(K)[None], sizes=(new_size,), distortion=torch.zeros(1, 4).double())
     return pinhole if new_size == size else pinhole.resized([size])
 

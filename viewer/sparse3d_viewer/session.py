@@ -1,13 +1,17 @@
 """What the page shows now: one state that all visitors share, and who is told when it changes."""
 
 import dataclasses
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from sparse3d.core.gaussians import colour_to_sh0
+from sparse3d.core.reconstruction import Reconstruction
 from sparse3d_viewer.compare import OFF
 from sparse3d_viewer.layers import COLOUR
 from sparse3d_viewer.shown import ShownRun
@@ -73,6 +77,27 @@ class Session:
     def run(self) -> ShownRun:
         """The run that is shown."""
         return self.runs[self.state.run]
+
+    def shown(self, state: ViewState) -> NDArray[np.bool_]:
+        """Which of the run's splats (n) are shown, by the crop and the least opacity."""
+        scene = self.runs[state.run].scene
+        shown = scene.opacities[:, 0] >= state.min_opacity
+        return shown if state.box is None else shown & state.box.holds(scene.centres)
+
+    def scene(self, state: ViewState, *, painted: bool = False) -> Reconstruction:
+        """The run with the splats that are shown, as large as they are shown.
+
+        Args:
+            painted: in the layer's colours where the layer recolours the splats.
+        """
+        run = self.runs[state.run]
+        shown = self.shown(state)
+        scene = run.within(shown)
+        gaussians = scene.gaussians.replace(log_scales=scene.gaussians.log_scales + math.log(state.splat_size))
+        if painted and state.layer in run.recolours:
+            colours = torch.from_numpy(run.paint(state.layer).colours[shown]).to(gaussians.sh.dtype) / 255
+            gaussians = gaussians.replace(sh=colour_to_sh0(colours))
+        return scene.replace(gaussians=gaussians)
 
     def follow(self, follower: Callable[[ViewState], None]) -> None:
         """Tell it of the state now and after every change, one change at a time."""

@@ -32,9 +32,9 @@ class ShownRun:
         self._lock = threading.Lock()
 
     @property
-    def extra_layers(self) -> tuple[str, ...]:
-        """Names of the layers that the run folder holds beside those of every run."""
-        return tuple(self.loaded.layers)
+    def recolours(self) -> tuple[str, ...]:
+        """Names of the layers that recolour the splats: those of every run, then those that the run folder holds."""
+        return (*RECOLOURED, *self.loaded.layers)
 
     def pair(self, name: str) -> PhotoPair | None:
         """A photo with its rendering; None where the run kept none."""
@@ -44,7 +44,7 @@ class ShownRun:
     def paint(self, layer: str) -> Painted:
         """Colours of the scene's splats in a layer; their own where the run has no such layer."""
         with self._lock:
-            if layer not in (*RECOLOURED, *self.loaded.layers):
+            if layer not in self.recolours:
                 note = "" if layer == COLOUR else "this run does not hold the layer"
                 return Painted(self.scene.colours, note)
             if layer not in self._painted:

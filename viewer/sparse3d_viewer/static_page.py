@@ -15,6 +15,11 @@ MAX_GAUSSIANS = 400_000
 FRUSTUM_SHARE = 0.4
 """Cameras are drawn smaller than in the viewer, which hides those that stand in the eye's way; this page cannot."""
 
+SORT_FROM_DISK = """<script>{const Plain=window.Worker;if(location.protocol==="file:")window.Worker=class extends Plain{
+constructor(url,options){if(String(url).startsWith("blob:"))throw new Error("blob");super(url,options)}}}</script>"""
+"""viser sorts the splats in a worker that it starts from a blob, which Chromium refuses to a page from the disk, so that near
+splats would not hide far ones; where that throws, viser takes a `data:` address instead, which is allowed."""
+
 
 def static_page(run: LoadedRun) -> str:
     """The page: splats and cameras with their photos, seen from the first photo, whose own camera would cover the view.
@@ -29,7 +34,7 @@ def static_page(run: LoadedRun) -> str:
         page = server.scene.as_html()
     finally:
         server.stop()
-    return page.replace("<title>Viser</title>", f"<title>{escape(run.title)}</title>", 1)
+    return page.replace("<title>Viser</title>", f"<title>{escape(run.title)}</title>{SORT_FROM_DISK}", 1)
 
 
 def strongest(reconstruction: Reconstruction, count: int) -> Reconstruction:

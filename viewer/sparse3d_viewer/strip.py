@@ -29,8 +29,10 @@ def comparison_strip(snapshot: Snapshot, photo: Float[torch.Tensor, "h w 3"], vi
     # One thread: the optimisation runs at the same time.
     output = rasterise(snapshot.gaussians.activate(), camera, options=RenderOptions(depth=False, threads=1))
     rendering = output.rgb[0].clamp(0, 1).numpy()
-    small = torch.nn.functional.interpolate(
-        photo.permute(2, 0, 1)[None].float(), size=size[::-1], mode="area"
-    )[0].permute(1, 2, 0).numpy()
+    small = (
+        torch.nn.functional.interpolate(photo.permute(2, 0, 1)[None].float(), size=size[::-1], mode="area")[0]
+        .permute(1, 2, 0)
+        .numpy()
+    )
     difference = turbo(np.abs(small - rendering).mean(-1), *ERROR_RANGE)
     return np.concatenate([to_bytes(small), to_bytes(rendering), difference], 0 if width >= height else 1)

@@ -1,5 +1,6 @@
 """Surfaces to show: a photo's depth as a mesh, and the run's own mesh where it has one."""
 
+import io
 import logging
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import numpy as np
 import torch
 import trimesh
 from numpy.typing import NDArray
+from PIL import Image
+from trimesh.exchange.gltf import export_glb
+from trimesh.visual import ColorVisuals, TextureVisuals
+from trimesh.visual.material import PBRMaterial
 
 from sparse3d.core.cameras import Cameras, unproject
 from sparse3d_viewer.frame import DisplayFrame
@@ -36,7 +41,7 @@ def depth_surface(
     height, width = depth.shape
     step = max(1, int(np.ceil(np.sqrt(height * width / MAX_SURFACE_POINTS))))
     points = unproject(torch.from_numpy(np.asarray(depth, np.float64))[None], camera)[0].numpy()[::step, ::step]
-    coarse, colours = depth[::step, ::step], photo[::step, ::step]
+    coarse = depth[::step, ::step]
     rows, columns = coarse.shape
     index = np.arange(rows * columns).reshape(rows, columns)
     corners = np.stack([index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]], -1).reshape(-1, 4)
@@ -46,12 +51,47 @@ def depth_surface(
     quads = corners[whole]
     faces = np.concatenate([quads[:, [0, 2, 1]], quads[:, [0, 3, 2]]])
     used, faces = np.unique(faces, return_inverse=True)
+    # Pixel centres in texture coordinates, whose v goes up.
+    columns_used, rows_used = step * (used % columns), step * (used // columns)
+    uv = np.stack([(columns_used + 0.5) / width, 1 - (rows_used + 0.5) / height], 1)
+    material = PBRMaterial(baseColorTexture=_as_jpeg(photo))
     return trimesh.Trimesh(
         frame.to_display(points.reshape(-1, 3)[used]),
         faces.reshape(-1, 3),
-        vertex_colors=colours.reshape(-1, 3)[used],
+        visual=TextureVisuals(uv=uv, material=material),
         process=False,
     )
+
+
+def to_glb(mesh: trimesh.Trimesh) -> bytes:
+    """The mesh for the browser, in its own colours whatever the light, seen from both sides."""
+    if isinstance(mesh.visual, ColorVisuals):
+        # glTF's vertex colours are linear light.
+        rgb = np.asarray(mesh.visual.vertex_colors)[:, :3] / 255
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        mesh = mesh.copy()
+        mesh.visual = ColorVisuals(mesh, vertex_colors=np.round(255 * linear).astype(np.uint8))
+    return export_glb(trimesh.Scene(mesh), tree_postprocessor=_unlit, unitize_normals=False)
+
+
+def _unlit(tree: dict) -> None:
+    """Edit a glTF document so that its materials are not shaded."""
+    if not tree.get("materials"):
+        tree["materials"] = [{}]
+        for mesh in tree["meshes"]:
+            for primitive in mesh["primitives"]:
+                primitive["material"] = 0
+    for material in tree["materials"]:
+        material["doubleSided"] = True
+        material["extensions"] = {"KHR_materials_unlit": {}}
+    tree["extensionsUsed"] = ["KHR_materials_unlit"]
+
+
+def _as_jpeg(photo: NDArray[np.uint8]) -> Image.Image:
+    """An image that is sent as JPEG, which a photo needs a tenth of the bytes for."""
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=90)
+    return Image.open(buffer)
 
 
 def read_mesh(path: Path, frame: DisplayFrame) -> trimesh.Trimesh | None:
