@@ -8,6 +8,7 @@ import tyro
 from sparse3d.cli.bench import bench
 from sparse3d.cli.doctor import doctor
 from sparse3d.cli.evaluate import evaluate
+from sparse3d.cli.export import export
 from sparse3d.cli.reconstruct import reconstruct
 from sparse3d.cli.render import render
 from sparse3d.cli.scenes import app as scenes
@@ -28,7 +29,7 @@ def main(args: list[str] | None = None) -> None:
     terminal.setLevel(logging.WARNING)  # what a stage logs below that goes to the run's log.txt
     logging.basicConfig(format="warning  %(message)s", handlers=[terminal])
     app = tyro.extras.SubcommandApp()
-    for command in (reconstruct, render, evaluate, view, bench, doctor):
+    for command in (reconstruct, render, evaluate, view, export, bench, doctor):
         app.command(command)
     app.command(scenes, name="scenes", help="List the sample scenes and the data sets of the literature, and get them.")
     try:

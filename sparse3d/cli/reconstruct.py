@@ -18,6 +18,8 @@ def reconstruct(
     threads: int | None = None,
     free_poses: bool = False,
     free_intrinsics: bool = False,
+    view: bool = False,
+    port: int = 8080,
 ) -> None:
     """Turn a folder of photos into cameras, 3D Gaussians, depth and a report.
 
@@ -34,11 +36,14 @@ def reconstruct(
         threads: of the native kernels; the default takes all cores.
         free_poses: known poses are a starting point only and are refined.
         free_intrinsics: known focal lengths are a starting point only and are refined.
+        view: show the scene in the browser while it is being made, with buttons to pause and to stop, and afterwards.
+        port: of that page, which this machine alone can reach.
     """
     import dataclasses
     import signal
 
     from sparse3d.cli.console import Console
+    from sparse3d.cli.live import live_page
     from sparse3d.pipeline.config import load_config
     from sparse3d.pipeline.reconstruct import reconstruct as run
 
@@ -53,8 +58,12 @@ def reconstruct(
     # A polite kill is Ctrl-C: what is done is kept. COLMAP's handler, set on import, would print a stack trace instead.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Console() as console:
-            run(photos, out, known=cameras, names=images or None, config=settings, listener=console)
+        with live_page(view, port) as page:
+            with Console() as console:
+                listener = console if page is None else page.beside(console)
+                run(photos, out, known=cameras, names=images or None, config=settings, listener=listener)
+            console.say(f"\nDone: {out / 'report.html'} tells how it went; `sparse3d view {out}` shows it.")
+            if page is not None:
+                page.show_result(out)
     finally:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
-    console.say(f"\nDone: {out / 'report.html'} tells how it went; `sparse3d view {out}` shows it.")

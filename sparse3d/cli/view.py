@@ -1,30 +1,37 @@
 """`sparse3d view`."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 
-def view(run: tyro.conf.Positional[Path], *, host: str = "127.0.0.1", port: int = 8080) -> None:
-    """Show a run in the browser: splats, cameras with their photos; click a camera to look through it.
+def view(
+    run: tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN [RUN ...]")]],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+) -> None:
+    """Show runs in the browser: splats and cameras with their photos, layers, measuring, films; see docs/viewer.md.
 
     Args:
-        run: a folder that `sparse3d reconstruct` wrote.
+        run: folders that `sparse3d reconstruct` wrote; several are shown from the same place, one at a time.
         host: address to listen on. The default is reached from this machine alone; 0.0.0.0 lets everybody on the network in.
         port: to listen on.
     """
-    from sparse3d.core.errors import MissingDependency
+    from sparse3d.core.errors import InputError
 
-    _check_address(host, port)
-    try:
-        import sparse3d_viewer
-    except ImportError as error:
-        raise MissingDependency("the viewer needs viser: pip install 'sparse3d[viewer]'") from error
+    if not run:
+        raise InputError("no run to show: give a folder that `sparse3d reconstruct` wrote")
+    check_address(host, port)
+    import sparse3d_viewer  # without viser this raises MissingDependency, which names the remedy
 
-    sparse3d_viewer.serve(run, host=host, port=port).wait()
+    handle = sparse3d_viewer.serve(*run, host=host, port=port)
+    print(f"The page: {handle.url}  (Ctrl-C stops it)", flush=True)
+    handle.wait()
 
 
-def _check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int) -> None:
     """Refuse what cannot be listened on; a port that is taken is fine, the viewer takes the next one."""
     import errno
     import socket

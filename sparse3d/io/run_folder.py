@@ -133,6 +133,16 @@ class RunFolder:
         """The photo of this name as the rendering shows it (undistorted, same size), JPEG."""
         return self.root / "photos" / f"{_key(name)}.jpg"
 
+    @property
+    def mesh(self) -> Path:
+        """A surface of the scene, PLY in the run's world; shown by the viewer where it is there."""
+        return self.root / "mesh.ply"
+
+    @property
+    def layers(self) -> Path:
+        """Figures for each Gaussian (`io.gaussian_layers`), where there are any."""
+        return self.root / "layers"
+
     def left_out(self, name: str) -> Path:
         """A run from all other photos, by which `sparse3d evaluate` measures; may be deleted as the stages may."""
         return self.root / "leave-one-out" / _key(name)

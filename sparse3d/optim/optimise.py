@@ -15,7 +15,7 @@ from sparse3d.optim.camera_adam import CameraAdam, Rate
 from sparse3d.optim.cameras import CameraParameters
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.losses import depth_loss
-from sparse3d.optim.progress import CheckpointStore, Progress, ProgressCallback
+from sparse3d.optim.progress import CheckpointStore, Progress, ProgressCallback, Snapshot, StopTraining
 from sparse3d.optim.splats import SplatOptimiser, pixel_size_at
 from sparse3d.render.losses import photometric_loss
 from sparse3d.render.rasterise import RenderOptions, rasterise
@@ -39,7 +39,7 @@ class OptimResult:
         working_cameras: the same views as undistorted pinholes at the size trained on, refined.
         history: one entry a logged iteration: iteration, loss, psnr, seconds.
         iterations_done: fewer than asked for when interrupted.
-        interrupted: the user stopped it (Ctrl-C); what was done is here.
+        interrupted: the user stopped it (Ctrl-C, or `StopTraining` from the callback); what was done is here.
     """
 
     gaussians: GaussianParams
@@ -70,7 +70,7 @@ def optimise(
         config: the schedule.
         render: how to draw.
         seed: of the order in which photos are visited.
-        on_progress: called every `config.log_every` iterations.
+        on_progress: called every `config.log_every` iterations; it may block, or raise `StopTraining`.
         checkpoints: where to keep the state; a run that was killed goes on from there.
 
     Raises:
@@ -90,10 +90,11 @@ def optimise(
             now = time.monotonic()
             if iteration % config.log_every == 0 or iteration == len(orders):
                 state.log(iteration, now - started, on_progress)
+                started += time.monotonic() - now  # a pause is not time spent on optimising
             if checkpoints is not None and now - last_checkpoint > config.checkpoint_every_s:
                 checkpoints.save(state.arrays(iteration))
                 last_checkpoint = now
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StopTraining):
         interrupted = True
         logger.warning("interrupted after %d of %d iterations: keeping what is done", iteration, len(orders))
     if checkpoints is not None:
@@ -160,7 +161,11 @@ class _State:
         psnr = -10 * math.log10(max(self.mse, 1e-12))
         self.history.append({"iteration": float(iteration), "loss": self.loss, "psnr": psnr, "seconds": seconds})
         if on_progress is not None:
-            on_progress(Progress(iteration, self.iterations, self.loss, psnr, seconds))
+            on_progress(Progress(iteration, self.iterations, self.loss, psnr, seconds, self.snapshot))
+
+    def snapshot(self) -> Snapshot:
+        """Copies of the Gaussians, none left out yet, and of the cameras."""
+        return Snapshot(self.splats.params(), self.cameras.apply_to(self.prior.cameras))
 
     def arrays(self, iteration: int) -> dict[str, np.ndarray]:
         """Everything that `restore` needs, as plain arrays."""

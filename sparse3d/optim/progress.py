@@ -2,23 +2,46 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+
+from sparse3d.core.cameras import Cameras
+from sparse3d.core.gaussians import GaussianParams
+
+
+class Snapshot(NamedTuple):
+    """Copies of what is being optimised: the Gaussians, and the cameras as undistorted pinholes at the size trained on."""
+
+    gaussians: GaussianParams
+    cameras: Cameras
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the optimisation stands: iterations done of all, running loss and training PSNR, seconds since the start."""
+    """Where the optimisation stands.
+
+    Attributes:
+        iteration, iterations: done, and of all.
+        loss, psnr: running, of the training photos.
+        seconds: spent on optimising; what the callback itself took is not counted.
+        snapshot: copies the present state; to be called during the callback, before the optimisation goes on.
+    """
 
     iteration: int
     iterations: int
     loss: float
     psnr: float
     seconds: float
+    snapshot: Callable[[], Snapshot]
+
+
+class StopTraining(Exception):
+    """Raised by a progress callback: the optimisation ends, and what is done is kept."""
 
 
 ProgressCallback = Callable[[Progress], None]
+"""The optimisation waits for its return: a callback that blocks is a pause."""
 
 
 @runtime_checkable

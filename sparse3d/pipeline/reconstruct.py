@@ -97,6 +97,7 @@ def reconstruct(
             key = fingerprint(
                 key, to_plain(config.depth), to_plain(config.initialise), to_plain(config.optim), config.seed
             )
+            listener.optimising(prior)
             result = optimise(
                 gaussians,
                 prior,

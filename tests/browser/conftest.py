@@ -1,18 +1,16 @@
-"""A headless Chromium, and a scene whose picture is known: red top left, green top right, blue bottom left."""
+"""A headless Chromium, and a page that shows a scene whose picture is known."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from sparse3d.core import se3
-from sparse3d.core.cameras import Cameras, intrinsics_matrix
-from sparse3d.core.gaussians import GaussianParams, colour_to_sh0
-from sparse3d.core.reconstruction import Provenance, Reconstruction
+from sparse3d.core.reconstruction import Reconstruction
+
+from .run_folders import known_scene, write_known_run
 
 CHROMIUM_FLAGS = [
     "--headless=new",
@@ -26,15 +24,6 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-BLOBS = {
-    "red": ((-0.8, -0.6, 4.0), (0.9, 0.05, 0.05)),
-    "green": ((0.8, -0.6, 4.0), (0.05, 0.8, 0.05)),
-    "blue": ((-0.8, 0.6, 4.0), (0.05, 0.05, 0.9)),
-}
-"""Centre in the world, whose axes are the first camera's (x right, y down, z forward), and colour."""
-
-PHOTO_SIZE = (640, 480)
 
 
 def find_chromium() -> str | None:
@@ -58,58 +47,35 @@ def browser() -> Iterator:
         running.close()
 
 
-def known_cameras(scale: float) -> Cameras:
-    """The first looks along z from the origin; the second stands to the right, lower, turned left and rolled."""
-    roll = se3.so3_exp(torch.tensor([0.0, 0.0, 0.35], dtype=torch.float64))
-    turn = se3.so3_exp(torch.tensor([0.0, 0.45, 0.0], dtype=torch.float64))
-    rotation = roll @ turn
-    centre = torch.tensor([1.6, 0.3, 0.2], dtype=torch.float64)
-    second = se3.compose(rotation, -rotation @ centre)
-    cam_from_world = torch.stack([torch.eye(4, dtype=torch.float64), second])
-    cam_from_world[:, :3, 3] *= scale
-    width, height = PHOTO_SIZE
-    intrinsics = intrinsics_matrix(700.0, 700.0, width / 2, height / 2).expand(2, 3, 3).clone()
-    return Cameras.build(cam_from_world, intrinsics, [PHOTO_SIZE] * 2, names=["first.jpg", "second.jpg"])
+@pytest.fixture(scope="session", name="known_scene")
+def _known_scene() -> Callable[[], Reconstruction]:
+    """Makes the known scene."""
+    return known_scene
 
 
 @pytest.fixture(scope="session")
-def known_scene() -> Callable[[float], Reconstruction]:
-    """A function from the length of a unit to the scene, so that one scene can be in metres and in millimetres."""
-
-    def build(scale: float = 1.0) -> Reconstruction:
-        generator = torch.Generator().manual_seed(0)
-        count = 600
-        offsets = 0.09 * torch.randn(len(BLOBS), count, 3, generator=generator)
-        means = (torch.tensor([centre for centre, _ in BLOBS.values()])[:, None] + offsets).reshape(-1, 3)
-        colours = torch.tensor([colour for _, colour in BLOBS.values()]).repeat_interleave(count, 0)
-        n = len(means)
-        gaussians = GaussianParams(
-            means=scale * means,
-            quats_wxyz=torch.tensor([1.0, 0, 0, 0]).repeat(n, 1),
-            log_scales=torch.full((n, 3), 0.03 * scale).log(),
-            logit_opacities=torch.full((n,), 0.8).logit(),
-            sh=colour_to_sh0(colours),
-            confidence=torch.ones(n),
-            observations=torch.full((n,), 2),
-        )
-        provenance = Provenance(
-            prior="known",
-            settings={},
-            seed=0,
-            versions={},
-            warnings=("/home/somebody/photos/blurred.jpg is blurred & <b>dark</b>",),
-            unplaced=(("third.jpg", "too few matches"),),
-        )
-        return Reconstruction(known_cameras(scale), gaussians, provenance)
-
-    return build
+def run_folders(tmp_path_factory) -> tuple[Path, Path]:
+    """The known run, and one in millimetres whose green blob is missing."""
+    folder = tmp_path_factory.mktemp("runs")
+    first = write_known_run(folder / "known", known_scene())
+    scene = known_scene(1000.0)
+    count = len(scene.gaussians) // 3
+    kept = torch.cat([torch.arange(count), torch.arange(2 * count, 3 * count)])
+    second = scene.replace(gaussians=scene.gaussians.select(kept))
+    run = write_known_run(folder / "millimetres", second, 1000.0, layers=False)
+    return first, run
 
 
 @pytest.fixture(scope="session")
-def thumbnails() -> dict[str, np.ndarray]:
-    """Plain photos: the first magenta, the second yellow."""
-    photos = {"first.jpg": (220, 0, 220), "second.jpg": (230, 200, 0)}
-    return {name: np.full((120, 160, 3), colour, np.uint8) for name, colour in photos.items()}
+def visit(browser, run_folders) -> Iterator:
+    """The page of both runs; every test leaves it as the first view of the first run."""
+    pytest.importorskip("viser", reason="viser is not installed")
+    from sparse3d_viewer import serve
+
+    from .pages import open_page
+
+    with open_page(browser, serve(*run_folders), known_scene()) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The joint optimisation on a scene whose answer is known."""
 
 import dataclasses
+import time
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from toy import toy_cameras, toy_params, toy_prior, with_cameras
 from sparse3d.core import se3
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.optimise import optimise
+from sparse3d.optim.progress import StopTraining
 from sparse3d.render.rasterise import RenderOptions
 
 QUICK = OptimConfig(passes=20, camera_start=0, log_every=10)
@@ -112,6 +114,36 @@ def test_a_stopped_run_goes_on_where_it_was(scene, generator):
     assert torch.equal(rest.gaussians.means, whole.gaussians.means)
     assert torch.equal(rest.cameras.cam_from_world, whole.cameras.cam_from_world)
     assert [h["iteration"] for h in rest.history] == [h["iteration"] for h in whole.history]
+
+
+def test_who_is_told_of_progress_may_look_and_may_end_it(scene, generator):
+    params, prior = scene
+    start, seen = perturbed(params, generator), []
+
+    def look_and_stop(progress):
+        seen.append(progress.snapshot())
+        if progress.iteration == 20:
+            raise StopTraining
+
+    result = run(start, prior, on_progress=look_and_stop)
+    assert result.interrupted and result.iterations_done == 20
+    assert len(seen) == 2 and torch.equal(seen[1].gaussians.means, result.gaussians.means)
+    assert not torch.equal(seen[0].gaussians.sh, seen[1].gaussians.sh), (
+        "a copy does not change with what it was taken from"
+    )
+    assert seen[1].cameras.sizes == prior.cameras.sizes
+
+
+def test_a_pause_is_not_time_spent_on_optimising(scene):
+    params, prior = scene
+    times = []
+
+    def pause(progress):
+        times.append(progress.seconds)
+        time.sleep(1.0)
+
+    run(params, prior, on_progress=pause)
+    assert len(times) == 6 and times[-1] < 3.0
 
 
 def test_a_state_of_another_version_is_not_restored(scene, caplog):

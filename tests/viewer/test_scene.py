@@ -1,5 +1,7 @@
 """The scene that is sent to the browser: right geometry at any size of the world, and nothing that breaks the page."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -15,8 +17,9 @@ from sparse3d.io.run_folder import RunFolder, write_reconstruction
 
 pytest.importorskip("viser", reason="viser is not installed")
 
+from sparse3d_viewer.frame import TYPICAL_DISTANCE
 from sparse3d_viewer.run import load_run
-from sparse3d_viewer.scene import MAX_DISPLAY_SIGMA, TYPICAL_DISTANCE, build_scene
+from sparse3d_viewer.scene import MAX_DISPLAY_SIGMA, build_scene
 from sparse3d_viewer.text import overview, warnings_list
 
 
@@ -56,7 +59,18 @@ def test_display_shows_the_same_picture_at_any_size_of_the_world(scale, offset):
         pixels = focal * points_cam[:, :2] / points_cam[:, 2:] + [320, 240]
         assert np.abs(pixels - expected[view].numpy()).max() < 0.05
     sigma = np.sqrt(np.linalg.eigvalsh(scene.covariances.astype(float)))
-    assert np.allclose(sigma, 0.02 * scale * scene.scale, rtol=1e-3)
+    assert np.allclose(sigma, 0.02 * scale * scene.frame.scale, rtol=1e-3)
+
+
+def test_splats_are_as_wide_as_trainings_pixels_made_them():
+    reconstruction = make_reconstruction()
+    trained = reconstruction.replace(provenance=dataclasses.replace(reconstruction.provenance, train_px=(50.0,) * 3))
+    plain, widened = build_scene(reconstruction), build_scene(trained)
+    added = (widened.covariances - plain.covariances).astype(float)
+    blur = np.sqrt(np.trace(added, axis1=1, axis2=2) / 3) / plain.frame.scale
+    assert np.allclose(added, added[:, :1, :1] * np.eye(3), atol=1e-4 * added.max()), "alike in all directions"
+    # 0.3 square pixels of a picture with a focal length of 50 pixels, about 4 units away.
+    assert np.median(blur) == pytest.approx(0.3**0.5 * 4 / 50, rel=0.15)
 
 
 def test_numbers_that_are_not_finite_and_giants_do_not_reach_the_browser():

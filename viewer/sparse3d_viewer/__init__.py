@@ -1,4 +1,4 @@
-"""The page in the browser where a reconstruction is walked through: `serve` a run folder or `open_viewer` on data.
+"""The page in the browser where reconstructions are walked through: `serve` run folders or `open_viewer` on data.
 
 It imports `sparse3d` and is never imported by it, save lazily by the command line.
 """

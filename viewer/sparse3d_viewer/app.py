@@ -2,36 +2,30 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sparse3d.core.reconstruction import Reconstruction
-from sparse3d_viewer.cameras import Visitor
+from sparse3d_viewer.crop import CropTool
 from sparse3d_viewer.dependency import viser
-from sparse3d_viewer.panel import Panel, Summary, build_panel
-from sparse3d_viewer.run import load_run
-from sparse3d_viewer.scene import DisplayScene, build_scene
+from sparse3d_viewer.export import ExportTool
+from sparse3d_viewer.film import FilmTool
+from sparse3d_viewer.frame import frame_beside
+from sparse3d_viewer.measure import MeasureTool
+from sparse3d_viewer.move import MoveTool
+from sparse3d_viewer.nodes import BoxNode, CloudNode, SplatNode, SurfaceNode
+from sparse3d_viewer.painter import Painter
+from sparse3d_viewer.panel import Panel, build_scene_tab, connect_panel
+from sparse3d_viewer.run import LoadedRun, load_run
+from sparse3d_viewer.scene import DisplayScene
+from sparse3d_viewer.server import PageServer, open_server
+from sparse3d_viewer.session import Session, ViewState
+from sparse3d_viewer.shown import ShownRun
+from sparse3d_viewer.visitor import Visitor
 
 log = logging.getLogger(__name__)
 
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
-
 FAR_PLANE = 5000.0
 """In display units; a scene is a few units wide, its sky may be a thousand away."""
-
-POINT_SIZE = 0.015
-"""Diameter of a sparse point in display units."""
-
-
-class _Server(viser.ViserServer):
-    """viser's server without its tunnel to a public address, which any visitor could otherwise ask for."""
-
-    def request_share_url(self, verbose: bool = True) -> str | None:
-        log.warning("a visitor asked to share this page publicly: refused")
-        return None
 
 
 class ViewerHandle:
@@ -39,139 +33,159 @@ class ViewerHandle:
 
     Attributes:
         server: viser's, for those who want to add to the scene.
-        scene: what is drawn, in display units.
-        panel: the controls.
+        session: the runs and what is shown of them.
+        panel: the controls of the first tab; measure, crop, film, export: those of the others.
     """
 
-    def __init__(self, server: viser.ViserServer, scene: DisplayScene, panel: Panel) -> None:
-        self.server = server
-        self.scene = scene
-        self.panel = panel
+    def __init__(self, server: PageServer, session: Session) -> None:
+        self.server, self.session = server, session
         self._visitors: dict[int, Visitor] = {}
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        SplatNode(server, session)
+        CloudNode(server, session)
+        SurfaceNode(server, session)
+        BoxNode(server, session)
+        self._painter = Painter(session, self.visitors)
+        self._build_panel()
+        session.follow(self._follow)
+        server.on_client_connect(self._welcome)
+        server.on_client_disconnect(self._dismiss)
+
+    @property
+    def scene(self) -> DisplayScene:
+        """What is drawn, in display units."""
+        return self.session.run.scene
 
     @property
     def url(self) -> str:
         """Where the page is. Its port differs from the one asked for when that was taken."""
-        host = self.server.get_host()
-        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.server.get_port()}"
+        return self.server.url
 
     def wait(self) -> None:
         """Block until `stop` is called or the user presses Ctrl-C, which stops the server."""
         try:
-            while not self._stopped.wait(timeout=1.0):
-                pass
+            self.server.wait()
         except KeyboardInterrupt:
             self.stop()
 
     def stop(self) -> None:
         """Stop serving."""
-        if not self._stopped.is_set():
-            self._stopped.set()
-            self.server.stop()
+        self._painter.stop()
+        self.server.stop()
 
-    def look_through(self, client: viser.ClientHandle, index: int) -> None:
-        """Show a visitor the scene from a photo, by the photo's index among the viewpoints."""
-        with self._lock:
-            visitor = self._visitors.get(client.client_id)
+    def look_through(self, client: viser.ClientHandle, name: str) -> None:
+        """Show a visitor the scene from a photo."""
+        visitor = self._visitor(client)
         if visitor is not None:
-            visitor.look_through(index)
+            visitor.look_through(name)
 
     def visitors(self) -> list[Visitor]:
         """Everybody who looks at the page now."""
         with self._lock:
             return list(self._visitors.values())
 
-    def admit(self, client_id: int, visitor: Visitor) -> None:
-        """Note a visitor who came."""
+    def _visitor(self, client: viser.ClientHandle) -> Visitor | None:
         with self._lock:
-            self._visitors[client_id] = visitor
+            return self._visitors.get(client.client_id)
 
-    def dismiss(self, client_id: int) -> None:
-        """Forget a visitor who went."""
+    def _build_panel(self) -> None:
+        gui, session = self.server.gui, self.session
+        tabs = gui.add_tab_group()
+        with tabs.add_tab("Scene"):
+            handles = build_scene_tab(gui, session)
+        with tabs.add_tab("Tools"):
+            self.move = MoveTool(self.server, self.visitors)
+            self.measure = MeasureTool(self.server, session)
+            self.crop = CropTool(self.server, session)
+            self.film = FilmTool(self.server, session)
+        with tabs.add_tab("Export"):
+            self.export = ExportTool(self.server, session)
+        with tabs.add_tab("Quality"):
+            handles["quality"] = gui.add_html("")
+        self.panel = Panel(**handles)  # pyright: ignore[reportArgumentType]
+        connect_panel(self.panel, session)
+
+        @self.panel.look_through.on_click
+        def _(event: viser.GuiEvent) -> None:
+            if event.client is not None:
+                self.look_through(event.client, session.state.photo)
+
+        @self.panel.comparison.on_update
+        def _(event: viser.GuiEvent) -> None:
+            if event.client is not None:
+                self.look_through(event.client, session.state.photo)
+
+    def _follow(self, state: ViewState) -> None:
+        for visitor in self.visitors():
+            visitor.follow(state)
+
+    def _clicked(self, client: viser.ClientHandle, name: str) -> None:
+        """A camera was clicked, which is not meant while measuring: the click is for what lies under it."""
+        if not self.measure.active.value:
+            self.session.update(photo=name)
+            self.look_through(client, name)
+
+    def _welcome(self, client: viser.ClientHandle) -> None:
+        """Whoever opens the page sees the whole first photo's view in the window."""
+        visitor = Visitor(client, self.session, self._clicked)
+        visitor.follow(self.session.state)
+        if self.scene.viewpoints:
+            visitor.look_through(self.scene.viewpoints[0].name)
         with self._lock:
-            self._visitors.pop(client_id, None)
+            self._visitors[client.client_id] = visitor
+
+    def _dismiss(self, client: viser.ClientHandle) -> None:
+        with self._lock:
+            self._visitors.pop(client.client_id, None)
 
 
-def serve(run: Path, *, host: str = "127.0.0.1", port: int = 8080) -> ViewerHandle:
-    """Serve a run folder and return at once; `ViewerHandle.wait` blocks.
+def serve(*runs: Path, host: str = "127.0.0.1", port: int = 8080) -> ViewerHandle:
+    """Serve run folders on one page and return at once; `ViewerHandle.wait` blocks.
 
     Args:
-        run: a folder that `sparse3d reconstruct` wrote.
+        runs: folders that `sparse3d reconstruct` wrote; the first is shown first.
         host: address to listen on. The default is reachable from this machine only.
         port: to listen on; the next free one where it is taken.
 
     Raises:
-        InputError: the folder holds no reconstruction.
+        InputError: a folder holds no reconstruction.
     """
-    loaded = load_run(run)
-    return open_viewer(
-        loaded.reconstruction,
-        loaded.thumbnails,
-        points=loaded.points,
-        title=loaded.title,
-        metrics=loaded.metrics,
-        host=host,
-        port=port,
-    )
+    return open_viewer([load_run(run) for run in runs], host=host, port=port)
 
 
 def open_viewer(
-    reconstruction: Reconstruction,
-    thumbnails: Mapping[str, NDArray[np.uint8]],
-    *,
-    points: tuple[NDArray[np.floating], NDArray[np.uint8]] | None = None,
-    title: str = "sparse3d",
-    metrics: Mapping[str, object] | None = None,
-    host: str = "127.0.0.1",
-    port: int = 8080,
+    runs: Sequence[LoadedRun], *, host: str = "127.0.0.1", port: int = 8080, server: PageServer | None = None
 ) -> ViewerHandle:
-    """Serve a reconstruction in memory and return at once.
+    """Serve runs on one page and return at once.
 
     Args:
-        reconstruction: what to show.
-        thumbnails: small versions of the photos (h w 3) by photo name; those without one get an empty frustum.
-        points: sparse points in the world (n 3) with colours (n 3); the Gaussians' centres stand in for None.
-        title: the page's title, such as the run's name.
-        metrics: figures for the panel.
+        runs: one at least; the first is shown first, and the others are put where it is, by the photos in common.
         host: address to listen on. The default is reachable from this machine only.
         port: to listen on; the next free one where it is taken.
+        server: one that runs already and shows something else, which gives way.
     """
-    scene = build_scene(reconstruction, points)
-    provenance = reconstruction.provenance
-    summary = Summary(metrics or {}, provenance.warnings, provenance.unplaced)
-    if host not in LOOPBACK_HOSTS:
-        log.warning(
-            "listening on %s: everybody who can reach this machine over the network can see the scene and its photos "
-            "and move the controls; there is no password",
-            host,
-        )
-    server = _Server(host=host, port=port, label=title, verbose=False)
-    server.gui.configure_theme(show_logo=False, show_share_button=False)
-    server.gui.main_panel.dock_right()
-    _set_first_view(server, scene)
-    splats = server.scene.add_gaussian_splats(
-        "/splats", scene.centres, scene.covariances, scene.colours, scene.opacities
-    )
-    cloud = server.scene.add_point_cloud(
-        "/points",
-        scene.points.positions,
-        scene.points.colours,
-        point_size=POINT_SIZE,
-        point_shape="circle",
-        precision="float32",
-        point_shading="flat",
-        visible=False,
-    )
-    handle = ViewerHandle(server, scene, build_panel(server.gui, scene, thumbnails, summary))
-    _connect_layers(handle, splats, cloud)
-    _connect_photos(handle, thumbnails)
-    _connect_visitors(handle, thumbnails)
-    return handle
+    shown = show_side_by_side(runs)
+    if server is None:
+        server = open_server(host, port, title=" | ".join(run.title for run in runs))
+    else:
+        server.clear()
+    set_first_view(server, shown[0].scene)
+    return ViewerHandle(server, Session(shown))
 
 
-def _set_first_view(server: viser.ViserServer, scene: DisplayScene) -> None:
+def show_side_by_side(runs: Sequence[LoadedRun]) -> tuple[ShownRun, ...]:
+    """Runs in the display frame of the first."""
+    first = ShownRun(runs[0])
+    shown = [first]
+    for run in runs[1:]:
+        frame = frame_beside(first.scene.frame, runs[0].reconstruction.cameras, run.reconstruction.cameras)
+        shown.append(ShownRun(run, frame, aligned=frame is not None))
+        if frame is None:
+            log.warning("%s has fewer than two photos in common with %s: not aligned", run.title, runs[0].title)
+    return tuple(shown)
+
+
+def set_first_view(server: viser.ViserServer, scene: DisplayScene) -> None:
     """Up is the scene's; the first view is the first photo's, upright as it was taken."""
     server.scene.set_up_direction(scene.up)
     server.initial_camera.far = FAR_PLANE
@@ -181,74 +195,3 @@ def _set_first_view(server: viser.ViserServer, scene: DisplayScene) -> None:
         server.initial_camera.position = first.position
         server.initial_camera.look_at = first.target
         server.initial_camera.fov = first.fov_y_rad
-
-
-def _connect_layers(handle: ViewerHandle, splats: viser.GaussianSplatHandle, cloud: viser.PointCloudHandle) -> None:
-    """Let the checkboxes and sliders act."""
-    panel, scene = handle.panel, handle.scene
-
-    @panel.splats.on_update
-    def _(_event: viser.GuiEvent) -> None:
-        splats.visible = panel.splats.value
-
-    @panel.points.on_update
-    def _(_event: viser.GuiEvent) -> None:
-        cloud.visible = panel.points.value
-
-    @panel.cameras.on_update
-    def _(_event: viser.GuiEvent) -> None:
-        for visitor in handle.visitors():
-            visitor.set_shown(panel.cameras.value)
-
-    lock, drawn = threading.Lock(), [(1.0, 0.0)]
-
-    def redraw(_event: viser.GuiEvent) -> None:
-        # viser calls this from many threads while a slider moves: whoever comes last draws the newest values.
-        with lock:
-            wanted = (panel.splat_size.value, panel.min_opacity.value)
-            if wanted != drawn[0]:
-                opacities = np.where(scene.opacities >= wanted[1], scene.opacities, 0.0)
-                splats.set_gaussians(scene.centres, scene.covariances * wanted[0] ** 2, scene.colours, opacities)
-                drawn[0] = wanted
-
-    panel.splat_size.on_update(redraw)
-    panel.min_opacity.on_update(redraw)
-
-
-def _connect_photos(handle: ViewerHandle, thumbnails: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Let the list of photos and its button act."""
-    panel = handle.panel
-    if panel.photo is None or panel.look_through is None:
-        return
-    photo, names = panel.photo, [viewpoint.name for viewpoint in handle.scene.viewpoints]
-
-    @photo.on_update
-    def _(_event: viser.GuiEvent) -> None:
-        if panel.preview is not None and photo.value in thumbnails:
-            panel.preview.image = thumbnails[photo.value]
-
-    @panel.look_through.on_click
-    def _(event: viser.GuiEvent) -> None:
-        if event.client is not None:
-            handle.look_through(event.client, names.index(photo.value))
-
-
-def _connect_visitors(handle: ViewerHandle, thumbnails: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Welcome whoever opens the page: the whole first photo in the window, and frusta of their own."""
-
-    def clicked(client: viser.ClientHandle, index: int) -> None:
-        if handle.panel.photo is not None:
-            handle.panel.photo.value = handle.scene.viewpoints[index].name
-        handle.look_through(client, index)
-
-    @handle.server.on_client_connect
-    def _(client: viser.ClientHandle) -> None:
-        visitor = Visitor(client, handle.scene, thumbnails, clicked)
-        visitor.set_shown(handle.panel.cameras.value)
-        if handle.scene.viewpoints:
-            visitor.look_through(0)
-        handle.admit(client.client_id, visitor)
-
-    @handle.server.on_client_disconnect
-    def _(client: viser.ClientHandle) -> None:
-        handle.dismiss(client.client_id)

@@ -1,70 +1,167 @@
-"""The panel beside the scene: which photo to look through, which layers to show, what is known of the quality."""
+"""The panel beside the scene: which run and photo, what to show, what is known of the quality."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sparse3d_viewer import text
+from sparse3d_viewer.compare import COMPARISONS
 from sparse3d_viewer.dependency import viser
-from sparse3d_viewer.scene import DisplayScene
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the panel tells in words.
-
-    Attributes:
-        metrics: figures of quality by name, one level of nesting at most; empty where nothing was measured.
-        warnings: sentences.
-        unplaced: (photo name, reason).
-    """
-
-    metrics: Mapping[str, object]
-    warnings: tuple[str, ...]
-    unplaced: tuple[tuple[str, str], ...]
+from sparse3d_viewer.drawing import PICTURES
+from sparse3d_viewer.layers import COLOUR
+from sparse3d_viewer.session import Session, ViewState
+from sparse3d_viewer.shown import ShownRun
 
 
 @dataclass(frozen=True)
 class Panel:
     """Handles of the controls that do something. All visitors share them."""
 
-    photo: viser.GuiDropdownHandle[str] | None
+    run: viser.GuiDropdownHandle[str] | None
+    next_run: viser.GuiButtonHandle | None
+    overview: viser.GuiHtmlHandle
+    photo: viser.GuiDropdownHandle[str]
     preview: viser.GuiImageHandle | None
-    look_through: viser.GuiButtonHandle | None
+    look_through: viser.GuiButtonHandle
+    comparison: viser.GuiDropdownHandle[str]
+    wipe: viser.GuiSliderHandle[float]
+    layer: viser.GuiDropdownHandle[str]
+    legend: viser.GuiHtmlHandle
     splats: viser.GuiCheckboxHandle
     cameras: viser.GuiCheckboxHandle
     points: viser.GuiCheckboxHandle
-    splat_size: viser.GuiSliderHandle
-    min_opacity: viser.GuiSliderHandle
+    surface: viser.GuiCheckboxHandle
+    mesh: viser.GuiCheckboxHandle
+    splat_size: viser.GuiSliderHandle[float]
+    min_opacity: viser.GuiSliderHandle[float]
+    background: viser.GuiRgbHandle
+    quality: viser.GuiHtmlHandle
 
 
-def build_panel(
-    gui: viser.GuiApi, scene: DisplayScene, thumbnails: Mapping[str, NDArray[np.uint8]], summary: Summary
-) -> Panel:
-    """Lay out the panel; the caller connects the controls."""
-    gui.add_html(text.overview(scene))
-    photo = preview = button = None
-    if scene.viewpoints:
-        with gui.add_folder("Photos"):
-            names = [viewpoint.name for viewpoint in scene.viewpoints]
-            photo = gui.add_dropdown("Photo", options=names, initial_value=names[0])
-            button = gui.add_button("Look through", hint="Put your eye where this photo was taken")
-            if names[0] in thumbnails:
-                preview = gui.add_image(thumbnails[names[0]], jpeg_quality=85)
+def run_labels(runs: tuple[ShownRun, ...]) -> list[str]:
+    """What the runs are called on the page: their folders' names, numbered so that they differ."""
+    names = [run.loaded.title for run in runs]
+    return names if len(set(names)) == len(names) else [f"{i + 1}. {name}" for i, name in enumerate(names)]
+
+
+def build_scene_tab(gui: viser.GuiApi, session: Session) -> dict[str, object]:
+    """Runs, photos and what to show."""
+    handles: dict[str, object] = {"run": None, "next_run": None}
+    labels = run_labels(session.runs)
+    if len(labels) > 1:
+        handles["run"] = gui.add_dropdown("Run", options=labels, initial_value=labels[0])
+        handles["next_run"] = gui.add_button("Next run", hint="Show the next run from the same place: flip to compare")
+    handles["overview"] = gui.add_html("")
+    with gui.add_folder("Photo"):
+        handles |= _photo_controls(gui, session)
     with gui.add_folder("Show"):
-        splats = gui.add_checkbox("Splats", initial_value=True)
-        cameras = gui.add_checkbox("Cameras", initial_value=True)
-        points = gui.add_checkbox("Centres" if scene.points_are_centres else "Sparse points", initial_value=False)
-        size = gui.add_slider("Splat size", min=0.1, max=1.5, step=0.1, initial_value=1.0)
-        opacity = gui.add_slider(
+        handles |= _layer_controls(gui, session)
+    return handles
+
+
+def _photo_controls(gui: viser.GuiApi, session: Session) -> dict[str, object]:
+    names = [viewpoint.name for viewpoint in session.run.scene.viewpoints] or ["none"]
+    handles: dict[str, object] = {
+        "photo": gui.add_dropdown("Photo", options=names, initial_value=names[0]),
+        "look_through": gui.add_button("Look through", hint="Put your eye where this photo was taken"),
+        "comparison": gui.add_dropdown(
+            "Compare", options=COMPARISONS, initial_value=COMPARISONS[0], hint="At the photo's place, in the window"
+        ),
+        "wipe": gui.add_slider("Wipe", min=0.0, max=1.0, step=0.01, initial_value=0.5, visible=False),
+        "preview": None,
+    }
+    picture = session.run.loaded.thumbnails.get(names[0])
+    if picture is not None:
+        handles["preview"] = gui.add_image(picture, jpeg_quality=85)
+    return handles
+
+
+def _layer_controls(gui: viser.GuiApi, session: Session) -> dict[str, object]:
+    recolours = dict.fromkeys(name for run in session.runs for name in run.recolours)
+    has_mesh = any(run.loaded.folder is not None and run.loaded.folder.mesh.is_file() for run in session.runs)
+    points = "Centres" if session.run.scene.points_are_centres else "Sparse points"
+    layers = (COLOUR, *PICTURES, *recolours)
+    state = session.state
+    return {
+        "layer": gui.add_dropdown("Layer", options=layers, initial_value=COLOUR),
+        "legend": gui.add_html("", visible=False),
+        "splats": gui.add_checkbox("Splats", initial_value=True),
+        "cameras": gui.add_checkbox("Cameras", initial_value=True),
+        "points": gui.add_checkbox(points, initial_value=False),
+        "surface": gui.add_checkbox("Depth surface", initial_value=False, hint="The chosen photo's depth as a surface"),
+        "mesh": gui.add_checkbox("Mesh", initial_value=False, visible=has_mesh),
+        "splat_size": gui.add_slider("Splat size", min=0.1, max=1.5, step=0.1, initial_value=1.0),
+        "min_opacity": gui.add_slider(
             "Min. opacity", min=0.0, max=0.9, step=0.05, initial_value=0.0, hint="Hide splats fainter than this"
-        )
-    if summary.metrics:
-        with gui.add_folder("Quality"):
-            gui.add_html(text.metrics_table(summary.metrics))
-    if summary.warnings or summary.unplaced:
-        with gui.add_folder("Warnings"):
-            gui.add_html(text.warnings_list(summary.warnings, summary.unplaced))
-    return Panel(photo, preview, button, splats, cameras, points, size, opacity)
+        ),
+        "background": gui.add_rgb("Background", initial_value=state.background),
+    }
+
+
+def connect_panel(panel: Panel, session: Session) -> None:
+    """Let the controls change the page's state, and the state the controls' texts."""
+    bound: dict[str, viser.GuiInputHandle] = {
+        "photo": panel.photo,
+        "comparison": panel.comparison,
+        "wipe": panel.wipe,
+        "layer": panel.layer,
+        "splats": panel.splats,
+        "cameras": panel.cameras,
+        "points": panel.points,
+        "surface": panel.surface,
+        "mesh": panel.mesh,
+        "splat_size": panel.splat_size,
+        "min_opacity": panel.min_opacity,
+        "background": panel.background,
+    }
+    for field, control in bound.items():
+        bind(session, field, control)
+    if panel.run is not None and panel.next_run is not None:
+        selector, labels = panel.run, run_labels(session.runs)
+
+        @selector.on_update
+        def _(_event: viser.GuiEvent) -> None:
+            session.update(run=labels.index(selector.value))
+
+        @panel.next_run.on_click
+        def _(_event: viser.GuiEvent) -> None:
+            selector.value = labels[(session.state.run + 1) % len(labels)]
+
+    session.follow(_Follower(panel, session))
+
+
+def bind(session: Session, field: str, control: viser.GuiInputHandle) -> None:
+    """Let a control set a field of the state."""
+
+    @control.on_update
+    def _(_event: viser.GuiEvent) -> None:
+        session.update(**{field: control.value})
+
+
+class _Follower:
+    """Keeps the panel's texts and pictures to what is shown."""
+
+    def __init__(self, panel: Panel, session: Session) -> None:
+        self._panel, self._session = panel, session
+        self._run: int | None = None
+        self._photo = session.state.photo
+
+    def __call__(self, state: ViewState) -> None:
+        panel, run = self._panel, self._session.runs[state.run]
+        if state.run != self._run:
+            self._run = state.run
+            panel.overview.content = text.overview(run.scene, aligned=run.aligned)
+            panel.quality.content = text.quality(run.loaded)
+            names = [viewpoint.name for viewpoint in run.scene.viewpoints]
+            if names and tuple(names) != tuple(panel.photo.options):
+                panel.photo.options = names
+        if state.photo != self._photo:
+            self._photo = state.photo
+            if panel.photo.value != state.photo:
+                panel.photo.value = state.photo
+            picture = run.loaded.thumbnails.get(state.photo)
+            if panel.preview is not None and picture is not None:
+                panel.preview.image = picture
+        panel.wipe.visible = state.comparison != COMPARISONS[0]
+        legend = text.legend(run.paint(state.layer).legend if state.layer not in PICTURES else "", state.layer)
+        if panel.legend.content != legend:
+            panel.legend.content = legend
+        panel.legend.visible = bool(legend)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from PIL import Image
 from sparse3d.core.errors import InputError
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.io.colmap import read_colmap
+from sparse3d.io.gaussian_layers import read_gaussian_layers
 from sparse3d.io.image_files import read_image
 from sparse3d.io.json_files import read_json_object
 from sparse3d.io.run_folder import RunFolder, read_reconstruction
@@ -33,13 +34,18 @@ class LoadedRun:
         thumbnails: by photo name; photos that the run kept no copy of are missing.
         points: positions (n 3) and colours (n 3) of the sparse points; None where there are none.
         metrics: the few figures that the panel shows, by their names in words; empty where nothing was measured.
+        layers: figures (n) for each Gaussian that the run folder holds, by name (`io.gaussian_layers`).
+        folder: where photos, renderings, depth and mesh are read from when they are asked for; None for what is in
+            memory only.
     """
 
     title: str
     reconstruction: Reconstruction
     thumbnails: dict[str, NDArray[np.uint8]]
-    points: tuple[NDArray[np.float64], NDArray[np.uint8]] | None
-    metrics: dict[str, object]
+    points: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None
+    metrics: dict[str, object] = field(default_factory=dict)
+    layers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    folder: RunFolder | None = None
 
 
 def load_run(path: Path) -> LoadedRun:
@@ -57,7 +63,15 @@ def load_run(path: Path) -> LoadedRun:
         except InputError as error:
             log.warning("no small picture of %s: %s", name, error)
     metrics = quality(*(read_json_object(f) if f.is_file() else {} for f in (run.evaluation, run.metrics)))
-    return LoadedRun(run.root.resolve().name, reconstruction, thumbnails, _read_points(run), metrics)
+    return LoadedRun(
+        title=run.root.resolve().name,
+        reconstruction=reconstruction,
+        thumbnails=thumbnails,
+        points=_read_points(run),
+        metrics=metrics,
+        layers=read_gaussian_layers(run.layers, len(reconstruction.gaussians)),
+        folder=run,
+    )
 
 
 def shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

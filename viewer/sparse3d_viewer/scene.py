@@ -1,9 +1,4 @@
-"""What the page draws, as plain arrays: a reconstruction moved and scaled to a size that the browser draws well.
-
-The browser keeps covariances as 16-bit floats and cuts off what is nearer than 0.01 or farther than some thousand
-units, so a scene in millimetres or in kilometres cannot be sent as it is. `display = scale * (world - origin)`: the axes
-stay the world's, and a photo looks at things about `TYPICAL_DISTANCE` away.
-"""
+"""What the page draws, as plain arrays in display units (`frame.py`)."""
 
 from dataclasses import dataclass
 
@@ -16,61 +11,15 @@ from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import SH_C0, Gaussians
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.pipeline.report_layout import scene_up
-
-TYPICAL_DISTANCE = 5.0
-"""Display units from a photo's camera to the middle of what it sees."""
+from sparse3d.render.options import RenderOptions
+from sparse3d_viewer.frame import DisplayFrame, frame_for
+from sparse3d_viewer.viewpoint import Viewpoint, depths_seen, distance_seen, frustum_size, placed_cameras, viewpoint_of
 
 MAX_DISPLAY_SIGMA = 200.0
 """Standard deviations are clipped to this: their square must stay below 65504, the largest 16-bit float."""
 
 MIN_DISPLAY_SIGMA = 5e-4
 """And to this from below, a tenth of a pixel of a 1000-pixel photo, whose square a 16-bit float still resolves."""
-
-MAX_FRUSTUM_SIZE, MIN_FRUSTUM_SIZE = 0.5, 0.08
-"""Bounds of the cameras' drawn size in display units."""
-
-SEEN_OPACITY = 0.1
-"""Gaussians fainter than this do not count when the distance of the scene is measured."""
-
-
-@dataclass(frozen=True)
-class Viewpoint:
-    """Where a photo was taken from, in display units.
-
-    Attributes:
-        name: the photo's.
-        position, wxyz: of the camera with OpenCV axes (`display_from_cam`).
-        fov_y_rad: vertical field of view.
-        aspect: the photo's width over its height.
-        distance: to the middle of what the photo sees, along the forward axis.
-    """
-
-    name: str
-    position: NDArray[np.float64]
-    wxyz: NDArray[np.float64]
-    fov_y_rad: float
-    aspect: float
-    distance: float
-
-    @property
-    def rotation(self) -> NDArray[np.float64]:
-        """`display_from_cam`, 3x3."""
-        return se3.quat_wxyz_to_rotation(torch.from_numpy(self.wxyz)).numpy()
-
-    @property
-    def target(self) -> NDArray[np.float64]:
-        """The point that the photo looks at."""
-        return self.position + self.distance * self.rotation[:, 2]
-
-    @property
-    def up(self) -> NDArray[np.float64]:
-        """The photo's own upward direction."""
-        return -self.rotation[:, 1]
-
-    def fov_y_for(self, aspect: float) -> float:
-        """Vertical field of view with which a window of this aspect ratio shows the whole photo, in radians."""
-        half_height = np.tan(self.fov_y_rad / 2)
-        return float(2 * np.arctan(half_height * max(1.0, self.aspect / aspect)))
 
 
 @dataclass(frozen=True)
@@ -87,12 +36,13 @@ class DisplayScene:
 
     Attributes:
         centres: (n 3); covariances: (n 3 3); colours: (n 3) as uint8; opacities: (n 1) in [0, 1].
+        kept: (n) the Gaussians' indices in the reconstruction.
         points: sparse points or, where there are none, the Gaussians' centres.
         points_are_centres: which of the two it is.
         viewpoints: one a placed photo.
         up: unit vector.
         frustum_size: how large to draw a camera.
-        scale: display units in one unit of the world.
+        frame: from the world to display units.
         dropped: number of Gaussians left out because they are not finite.
     """
 
@@ -100,115 +50,86 @@ class DisplayScene:
     covariances: NDArray[np.float32]
     colours: NDArray[np.uint8]
     opacities: NDArray[np.float32]
+    kept: NDArray[np.int64]
     points: PointCloud
     points_are_centres: bool
     viewpoints: tuple[Viewpoint, ...]
     up: NDArray[np.float64]
     frustum_size: float
-    scale: float
+    frame: DisplayFrame
     dropped: int
 
 
 def build_scene(
-    reconstruction: Reconstruction, points: tuple[NDArray[np.floating], NDArray[np.uint8]] | None = None
+    reconstruction: Reconstruction,
+    points: tuple[NDArray[np.floating], NDArray[np.uint8]] | None = None,
+    frame: DisplayFrame | None = None,
 ) -> DisplayScene:
     """Prepare a reconstruction for drawing.
 
     Args:
         reconstruction: Gaussians and cameras in one world frame.
         points: sparse points' positions (n 3) in the world and colours (n 3); the Gaussians' centres stand in for None.
+        frame: to draw in; one that suits the scene if None.
 
     Returns:
         The scene in display units. Cameras whose pose is unknown are left out, as are Gaussians that are not finite.
     """
-    gaussians, dropped = _finite(reconstruction.gaussians.activate())
-    cameras = reconstruction.cameras.to(torch.float64)
-    placed = cameras.cam_from_world.isfinite().all(-1).all(-1) & cameras.K.isfinite().all(-1).all(-1)
-    cameras = cameras.select(placed.nonzero()[:, 0].tolist())
+    gaussians, kept = _finite(reconstruction.gaussians.activate())
+    cameras = placed_cameras(reconstruction.cameras)
     means = gaussians.means.double()
-    distances = [_distance_seen(cameras, i, means, gaussians.opacities) for i in range(len(cameras))]
-    scale, origin = _display_frame(means, distances)
-
+    distances = [distance_seen(cameras, i, means, gaussians.opacities) for i in range(len(cameras))]
+    frame = frame or frame_for(means, distances)
     colours = (gaussians.sh[:, 0] * SH_C0 + 0.5).clamp(0, 1)
-    centres = (scale * (means - origin)).float().numpy()
+    centres = frame.to_display(means.numpy()).astype(np.float32)
     rgb = (255 * colours).round().to(torch.uint8).numpy()
     cloud = PointCloud(centres, rgb)
     if points is not None and len(points[0]):
-        positions = scale * (np.asarray(points[0], np.float64) - origin.numpy())
-        cloud = PointCloud(positions.astype(np.float32), np.asarray(points[1], np.uint8))
-    viewpoints = tuple(_viewpoint(cameras, i, scale, origin, distances[i]) for i in range(len(cameras)))
+        cloud = PointCloud(frame.to_display(points[0]).astype(np.float32), np.asarray(points[1], np.uint8))
+    viewpoints = tuple(viewpoint_of(cameras, i, frame, distances[i]) for i in range(len(cameras)))
     return DisplayScene(
         centres=centres,
-        covariances=_covariances(gaussians, scale),
+        covariances=_covariances(gaussians, frame, _footprints(means, cameras, reconstruction.provenance.train_px)),
         colours=rgb,
         opacities=gaussians.opacities.float().numpy()[:, None],
+        kept=kept,
         points=cloud,
         points_are_centres=cloud.positions is centres,
         viewpoints=viewpoints,
-        up=scene_up(cameras),
-        frustum_size=_frustum_size(viewpoints),
-        scale=scale,
-        dropped=dropped,
+        up=frame.rotation @ scene_up(cameras),
+        frustum_size=frustum_size(viewpoints),
+        frame=frame,
+        dropped=len(reconstruction.gaussians) - len(kept),
     )
 
 
-def _finite(gaussians: Gaussians) -> tuple[Gaussians, int]:
-    """The Gaussians, detached and on the CPU, whose every number is finite, and how many were not."""
+def _finite(gaussians: Gaussians) -> tuple[Gaussians, NDArray[np.int64]]:
+    """The Gaussians, detached and on the CPU, whose every number is finite, and their indices."""
     parts = [
         x.detach().cpu()
         for x in (gaussians.means, gaussians.quats_wxyz, gaussians.scales, gaussians.opacities, gaussians.sh)
     ]
     keep = torch.stack([x[:, None].flatten(1).isfinite().all(-1) for x in parts]).all(0)
-    return Gaussians(*(x[keep] for x in parts)), int((~keep).sum())
+    return Gaussians(*(x[keep] for x in parts)), keep.nonzero()[:, 0].numpy()
 
 
-def _distance_seen(cameras: Cameras, view: int, means: torch.Tensor, opacities: torch.Tensor) -> float:
-    """Median depth of what a camera sees, in world units; NaN where it sees nothing."""
-    points_cam = se3.transform_points(cameras.cam_from_world[view], means)
-    width, height = cameras.sizes[view]
-    pixels = (points_cam @ cameras.K[view].T)[:, :2] / points_cam[:, 2:]
-    inside = (points_cam[:, 2] > 0) & (pixels >= 0).all(-1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
-    depth = points_cam[inside & (opacities > SEEN_OPACITY), 2]
-    return float(depth.median()) if len(depth) else float("nan")
+def _footprints(means: torch.Tensor, cameras: Cameras, train_px: tuple[float, ...]) -> torch.Tensor:
+    """Standard deviation (n), in world units, by which training's pixels blurred each Gaussian.
+
+    The rasteriser widens what it draws by `RenderOptions.eps2d` square pixels of the photos trained on. The browser's own
+    pixels are finer, so without that width gaps would show between the splats. As in Mip-Splatting's smoothing filter (Yu
+    et al. 2024, section 4.1) the nearest photo that shows a Gaussian counts; 0 where none does.
+    """
+    nearest = torch.full((len(means),), torch.inf, dtype=torch.float64)
+    for view in range(len(cameras) if train_px else 0):
+        nearest = torch.minimum(nearest, depths_seen(cameras, view, means))
+    nearest = torch.where(nearest.isfinite(), nearest, 0.0)
+    return RenderOptions().eps2d ** 0.5 * nearest / float(np.median(train_px or (1.0,)))
 
 
-def _display_frame(means: torch.Tensor, distances: list[float]) -> tuple[float, torch.Tensor]:
-    """Scale and origin of the display frame."""
-    origin = means.median(0).values if len(means) else torch.zeros(3, dtype=torch.float64)
-    known = [d for d in distances if np.isfinite(d)]
-    if known:
-        return TYPICAL_DISTANCE / float(np.median(known)), origin
-    extent = float((means - origin).abs().max()) if len(means) else 0.0
-    return (TYPICAL_DISTANCE / extent if extent > 0 else 1.0), origin
-
-
-def _covariances(gaussians: Gaussians, scale: float) -> NDArray[np.float32]:
-    """Covariances (n 3 3) in display units."""
-    rotation = se3.quat_wxyz_to_rotation(gaussians.quats_wxyz.float())
-    sigma = (scale * gaussians.scales.float()).clamp(MIN_DISPLAY_SIGMA, MAX_DISPLAY_SIGMA)
-    axes = rotation * sigma[:, None, :]
+def _covariances(gaussians: Gaussians, frame: DisplayFrame, blur: torch.Tensor) -> NDArray[np.float32]:
+    """Covariances (n 3 3) in display units, widened by a standard deviation (n) in world units."""
+    rotation = torch.from_numpy(frame.rotation).float() @ se3.quat_wxyz_to_rotation(gaussians.quats_wxyz.float())
+    sigma = frame.scale * torch.hypot(gaussians.scales.float(), blur.float()[:, None])
+    axes = rotation * sigma.clamp(MIN_DISPLAY_SIGMA, MAX_DISPLAY_SIGMA)[:, None, :]
     return (axes @ axes.transpose(-1, -2)).numpy()
-
-
-def _viewpoint(cameras: Cameras, view: int, scale: float, origin: torch.Tensor, distance: float) -> Viewpoint:
-    world_from_cam = cameras.world_from_cam[view]
-    width, height = cameras.sizes[view]
-    focal_x, focal_y = float(cameras.K[view, 0, 0]), float(cameras.K[view, 1, 1])
-    return Viewpoint(
-        name=cameras.names[view],
-        position=(scale * (world_from_cam[:3, 3] - origin)).numpy(),
-        wxyz=se3.rotation_to_quat_wxyz(world_from_cam[:3, :3]).numpy(),
-        fov_y_rad=float(2 * np.arctan(height / (2 * focal_y))),
-        aspect=width * focal_y / (height * focal_x),
-        distance=scale * distance if np.isfinite(distance) else TYPICAL_DISTANCE,
-    )
-
-
-def _frustum_size(viewpoints: tuple[Viewpoint, ...]) -> float:
-    """A size at which neighbouring cameras do not overlap."""
-    if len(viewpoints) < 2:
-        return MAX_FRUSTUM_SIZE
-    positions = np.stack([v.position for v in viewpoints])
-    gaps = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
-    np.fill_diagonal(gaps, np.inf)
-    return float(np.clip(0.4 * np.median(gaps.min(1)), MIN_FRUSTUM_SIZE, MAX_FRUSTUM_SIZE))

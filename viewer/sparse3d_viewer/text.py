@@ -4,20 +4,49 @@ from collections.abc import Mapping
 from html import escape
 
 from sparse3d.pipeline.report_text import flatten, hide_paths, spell_key, untold_unplaced
+from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.scene import DisplayScene
 
 _BLOCK = "<div style='padding:0.2em 1em;font-size:0.85em;line-height:1.45;overflow-wrap:anywhere'>{}</div>"
 
 
-def overview(scene: DisplayScene) -> str:
-    """How much of what there is."""
+PICTURE_LEGENDS = {
+    "Depth": "near is warm, far is cold; drawn when the eye rests",
+    "Normals": "red: to the right, green: up, blue: towards you; drawn when the eye rests",
+    "Rendered colour": "colours as trained, which may change with the direction; drawn when the eye rests",
+}
+
+
+def legend(of_splats: str, layer: str) -> str:
+    """What a layer's colours mean; empty where that needs no words."""
+    words = of_splats or PICTURE_LEGENDS.get(layer, "")
+    return _BLOCK.format(words) if words else ""
+
+
+def overview(scene: DisplayScene, *, aligned: bool = True) -> str:
+    """How much of what there is.
+
+    Args:
+        aligned: whether the scene could be put where the first run's is.
+    """
     counts = [f"{len(scene.centres):,} Gaussians", f"{len(scene.viewpoints)} photos placed"]
     if not scene.points_are_centres:
         counts.append(f"{len(scene.points.positions):,} sparse points")
     lines = " · ".join(counts)
     if scene.dropped:
         lines += f"<br>{scene.dropped:,} Gaussians with numbers that are not finite are not shown"
+    if not aligned:
+        lines += "<br>not aligned with the first run: fewer than two photos in common"
     return _BLOCK.format(lines)
+
+
+def quality(run: LoadedRun) -> str:
+    """What was measured of a run, what it warned of, and which photos it left out."""
+    provenance = run.reconstruction.provenance
+    parts = [metrics_table(run.metrics) if run.metrics else _BLOCK.format("nothing was measured")]
+    if provenance.warnings or provenance.unplaced:
+        parts.append(warnings_list(provenance.warnings, provenance.unplaced))
+    return "".join(parts)
 
 
 def metrics_table(metrics: Mapping[str, object]) -> str:

@@ -1,0 +1,61 @@
+"""The page beside a reconstruction that runs, for `sparse3d reconstruct --view`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparse3d.cli.view import check_address
+
+if TYPE_CHECKING:
+    from sparse3d.pipeline.listener import Listener
+
+HOST = "127.0.0.1"
+
+
+class LivePage:
+    """A page that shows the run while it is optimised, and what came out when it is done."""
+
+    def __init__(self, port: int) -> None:
+        from sparse3d_viewer.live import LiveView
+        from sparse3d_viewer.server import open_server
+
+        self.server = open_server(HOST, port, title="sparse3d")
+        self.view = LiveView(self.server)
+
+    def beside(self, console: "Listener") -> "Listener":
+        """A listener that tells the terminal and the page."""
+        from sparse3d.pipeline.listener import Listeners
+
+        return Listeners([console, self.view])
+
+    def show_result(self, out: Path) -> None:
+        """Show the finished run until Ctrl-C."""
+        from sparse3d_viewer.app import open_viewer
+        from sparse3d_viewer.run import load_run
+
+        self.view.close()
+        handle = open_viewer([load_run(out)], server=self.server)
+        print(f"The page stays: {handle.url}  (Ctrl-C stops it)", flush=True)
+        handle.wait()
+
+
+@contextmanager
+def live_page(wanted: bool, port: int) -> Iterator[LivePage | None]:
+    """The page, or None where none is wanted; it ends with the block.
+
+    Raises:
+        InputError: the port cannot be listened on.
+        MissingDependency: viser is not installed.
+    """
+    if not wanted:
+        yield None
+        return
+    check_address(HOST, port)
+    page = LivePage(port)
+    print(f"The page: {page.server.url}", flush=True)
+    try:
+        yield page
+    finally:
+        page.view.close()
+        page.server.stop()

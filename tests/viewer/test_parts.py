@@ -1,0 +1,67 @@
+"""The viewer's parts that need no browser: the camera's path, the crop's box, colours of layers, runs side by side."""
+
+import numpy as np
+import pytest
+import torch
+
+from sparse3d.core import se3
+
+from .test_scene import make_reconstruction
+
+pytest.importorskip("viser", reason="viser is not installed")
+
+from sparse3d_viewer.app import show_side_by_side
+from sparse3d_viewer.keyframes import Keyframe, path
+from sparse3d_viewer.layers import ERROR, NO_COLOUR, paint, turbo
+from sparse3d_viewer.nodes import box_edges
+from sparse3d_viewer.run import LoadedRun
+from sparse3d_viewer.session import Box
+from sparse3d_viewer.video import write_mp4
+
+
+def keyframe(x: float, turn: float = 0.0) -> Keyframe:
+    rotation = se3.so3_exp(torch.tensor([0.0, turn, 0.0], dtype=torch.float64))
+    return Keyframe(np.array([x, 0.0, 0.0]), se3.rotation_to_quat_wxyz(rotation).numpy(), 0.8 + 0.1 * x)
+
+
+def test_the_path_passes_its_key_frames_and_never_overshoots():
+    frames = [keyframe(0.0), keyframe(1.0, 0.5), keyframe(1.0, 0.5), keyframe(3.0, 1.0)]
+    eyes = path(frames, 61, (64, 48))
+    for index, frame in zip((0, 20, 40, 60), frames, strict=True):
+        assert np.allclose(eyes[index].position, frame.position)
+        assert abs(eyes[index].wxyz @ frame.wxyz) == pytest.approx(1.0)
+        assert eyes[index].fov_y_rad == pytest.approx(frame.fov_y_rad)
+    assert (np.diff([eye.position[0] for eye in eyes]) >= -1e-12).all()
+    assert np.allclose([eyes[i].position[0] for i in range(20, 41)], 1.0), "it stands still between equal key frames"
+    with pytest.raises(ValueError, match="at least 2 key frames"):
+        path(frames[:1], 5, (64, 48))
+
+
+def test_a_box_has_twelve_edges_and_holds_what_lies_within():
+    box = Box((0.0, 0.0, 0.0), (1.0, 2.0, 3.0))
+    edges = box_edges(box)
+    lengths = sorted(np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1).round(6).tolist())
+    assert lengths == [1.0] * 4 + [2.0] * 4 + [3.0] * 4
+    assert box.holds(np.array([[0.5, 1.9, 2.9], [0.5, 2.1, 1.0], [-0.1, 1.0, 1.0]])).tolist() == [True, False, False]
+
+
+def test_layers_have_the_range_that_their_figures_mean():
+    values = np.array([0.0, 0.125, 0.25, np.nan])
+    assert paint(ERROR, values).colours.tolist() == turbo(4 * values, 0.0, 1.0).tolist()
+    assert paint(ERROR, values).colours[3].tolist() == list(NO_COLOUR)
+    assert "0.25" in paint(ERROR, values).legend
+    assert "75.0 % of the Gaussians" in paint("Observed / filled in", np.array([1, 2, 1, 0])).legend
+
+
+def test_runs_in_different_worlds_stand_in_one_place():
+    one, other = (LoadedRun(str(scale), make_reconstruction(scale), {}) for scale in (1.0, 1000.0))
+    first, second = show_side_by_side([one, other])
+    assert second.aligned and np.allclose(first.scene.centres, second.scene.centres, atol=1e-3)
+    strange = make_reconstruction()
+    strange = strange.replace(cameras=strange.cameras.replace(names=("x.jpg", "y.jpg", "z.jpg")))
+    assert not show_side_by_side([one, LoadedRun("strange", strange, {})])[1].aligned
+
+
+def test_a_film_is_an_mp4():
+    content = write_mp4((np.full((48, 64, 3), 20 * i, np.uint8) for i in range(5)), (64, 48), 24.0)
+    assert content[4:8] == b"ftyp"

@@ -1,0 +1,74 @@
+"""A run on the page: its scene, and what is made from it when it is first asked for."""
+
+import threading
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sparse3d.core.reconstruction import Reconstruction
+from sparse3d_viewer.frame import DisplayFrame
+from sparse3d_viewer.layers import COLOUR, ERROR, RECOLOURED, Painted, gaussian_errors, paint, values_of
+from sparse3d_viewer.photos import PhotoPair, read_pair
+from sparse3d_viewer.run import LoadedRun
+from sparse3d_viewer.scene import DisplayScene, build_scene
+
+
+class ShownRun:
+    """One run, in the page's display frame.
+
+    Attributes:
+        loaded: what the run folder gave.
+        scene: what is drawn of it.
+        aligned: whether it stands where the page's first run stands; False where the two have too few photos in common.
+    """
+
+    def __init__(self, loaded: LoadedRun, frame: DisplayFrame | None = None, *, aligned: bool = True) -> None:
+        self.loaded = loaded
+        self.aligned = aligned
+        self.scene: DisplayScene = build_scene(loaded.reconstruction, loaded.points, frame)
+        self._pairs: dict[str, PhotoPair | None] = {}
+        self._painted: dict[str, Painted] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def recolours(self) -> tuple[str, ...]:
+        """Names of the layers that recolour the splats: those of every run, then those that the run folder holds."""
+        return (*RECOLOURED, *self.loaded.layers)
+
+    def pair(self, name: str) -> PhotoPair | None:
+        """A photo with its rendering; None where the run kept none."""
+        with self._lock:
+            return self._pair(name)
+
+    def paint(self, layer: str) -> Painted:
+        """Colours of the scene's splats in a layer; their own where the run has no such layer."""
+        with self._lock:
+            if layer not in self.recolours:
+                note = "" if layer == COLOUR else "this run does not hold the layer"
+                return Painted(self.scene.colours, note)
+            if layer not in self._painted:
+                self._painted[layer] = paint(layer, self._values(layer)[self.scene.kept])
+            return self._painted[layer]
+
+    def within(self, shown: NDArray[np.bool_]) -> Reconstruction:
+        """The reconstruction with those of the scene's splats only that a mask (n) names."""
+        gaussians = self.loaded.reconstruction.gaussians
+        kept = torch.from_numpy(self.scene.kept[shown]).to(gaussians.means.device)
+        return self.loaded.reconstruction.replace(gaussians=gaussians.select(kept))
+
+    def _pair(self, name: str) -> PhotoPair | None:
+        folder, reconstruction = self.loaded.folder, self.loaded.reconstruction
+        if folder is None or name not in reconstruction.cameras.names:
+            return None
+        if name not in self._pairs:
+            self._pairs[name] = read_pair(folder, reconstruction, name)
+        return self._pairs[name]
+
+    def _values(self, layer: str) -> NDArray[np.float32]:
+        if layer in self.loaded.layers:
+            return self.loaded.layers[layer]
+        if layer != ERROR:
+            return values_of(self.loaded.reconstruction, layer)
+        pairs = {v.name: pair for v in self.scene.viewpoints if (pair := self._pair(v.name)) is not None}
+        return gaussian_errors(self.loaded.reconstruction, pairs)

@@ -1,0 +1,161 @@
+"""One visitor: where the eye is, the photos' cameras as this visitor sees them, and the picture over the scene."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparse3d_viewer.dependency import viser
+from sparse3d_viewer.eye import Eye
+from sparse3d_viewer.session import Rgb, Session, ViewState
+from sparse3d_viewer.viewpoint import Viewpoint
+
+FRUSTUM_COLOUR = (38, 110, 220)
+CHOSEN_COLOUR = (240, 140, 0)
+
+HIDE_WITHIN = 3.0
+"""A camera is hidden while the visitor's eye is nearer to it than this many times its drawn size: from there its
+photo would cover the view."""
+
+STILL_THERE = 1e-3
+"""A visitor who moved less than this part of the distance to the scene has not left the photo's place."""
+
+COVER_DEPTH = 0.02
+"""A picture over the scene stands this far before the eye, in display units: behind the near plane, before all else."""
+
+WALK_DISTANCE = 0.05
+"""While walking the eye turns about a point this near, in display units: dragging the mouse turns the head."""
+
+
+class Visitor:
+    """One visitor's eye, and the frusta that this visitor sees: which one is hidden depends on the eye.
+
+    Attributes:
+        moved_at: `time.monotonic()` of the eye's last move.
+        painted: what the picture over the scene shows; for whoever paints it.
+    """
+
+    def __init__(
+        self, client: viser.ClientHandle, session: Session, on_click: Callable[[viser.ClientHandle, str], None]
+    ) -> None:
+        self.client, self.moved_at = client, time.monotonic()
+        self.painted: object = None
+        self._session, self._on_click = session, on_click
+        self._through: Viewpoint | None = None
+        self._arrived = False  # a message about where the eye was before may still be on its way
+        self._run, self._shown = -1, True
+        self._frusta: list[viser.CameraFrustumHandle] = []
+        self._lock = threading.RLock()
+        client.camera.on_update(self.refresh)
+
+    @property
+    def eye(self) -> Eye:
+        """From where this visitor looks now."""
+        return Eye.of(self.client.camera)
+
+    @property
+    def through(self) -> str:
+        """Name of the photo whose place the visitor has not left; empty where there is none."""
+        return "" if self._through is None else self._through.name
+
+    def follow(self, state: ViewState) -> None:
+        """Show what the page shows."""
+        with self._lock:
+            self._shown = state.cameras
+            if state.run != self._run:
+                self._run = state.run
+                for frustum in self._frusta:
+                    frustum.remove()
+                self._frusta = [self._add(i, v) for i, v in enumerate(self._viewpoints)]
+                self._colour_chosen()
+            self._hide_nearby(self.client.camera)
+
+    def look_through(self, name: str) -> None:
+        """Put the eye where a photo was taken, rolled as the photo was, with the whole photo in the window."""
+        viewpoint = next((v for v in self._viewpoints if v.name == name), None)
+        if viewpoint is None:
+            return
+        camera = self.client.camera
+        with self._lock:
+            self._through, self._arrived = viewpoint, False
+            with self.client.atomic():
+                camera.up_direction = viewpoint.up
+                camera.position = viewpoint.position
+                camera.look_at = viewpoint.target
+                camera.fov = viewpoint.fov_y_for(camera.aspect)
+            self._colour_chosen()
+            self._hide_nearby(camera)
+
+    def turn_about(self, distance: float) -> None:
+        """Let the mouse turn the eye about a point so far before it."""
+        camera = self.client.camera
+        forward = self.eye.rotation[:, 2]
+        camera.look_at = camera.position + distance * forward
+
+    def refresh(self, camera: viser.CameraHandle) -> None:
+        """React to a move of the eye or a new size of the window; viser calls it on both.
+
+        The whole photo stays in a window that changes its shape (as it does right after the page has opened, when the
+        panel unfolds), until the visitor walks away from the photo.
+        """
+        self.moved_at = time.monotonic()
+        with self._lock:
+            self._hide_nearby(camera)
+            through = self._through
+            if through is None:
+                return
+            if np.linalg.norm(camera.position - through.position) <= STILL_THERE * through.distance:
+                self._arrived = True
+                camera.fov = through.fov_y_for(camera.aspect)
+            elif self._arrived:
+                self._through = None
+
+    def cover(self, picture: NDArray[np.uint8]) -> None:
+        """Lay a picture (h w 3) over the whole scene."""
+        depth = np.full((2, 2), COVER_DEPTH)
+        self.client.scene.set_background_image(picture, format="jpeg", jpeg_quality=92, depth=depth)
+
+    def uncover(self, background: Rgb) -> None:
+        """Show the scene again, before a plain colour."""
+        self.client.scene.set_background_image(np.full((2, 2, 3), background, np.uint8), format="png")
+
+    @property
+    def _viewpoints(self) -> tuple[Viewpoint, ...]:
+        return self._session.run.scene.viewpoints
+
+    def _add(self, index: int, viewpoint: Viewpoint) -> viser.CameraFrustumHandle:
+        run = self._session.run
+        frustum = self.client.scene.add_camera_frustum(
+            f"/cameras/{index:03d}",  # the photo's name could hold a slash, which would nest the node
+            fov=viewpoint.fov_y_rad,
+            aspect=viewpoint.aspect,
+            scale=run.scene.frustum_size,
+            thickness=0.03 * run.scene.frustum_size,
+            color=FRUSTUM_COLOUR,
+            image=run.loaded.thumbnails.get(viewpoint.name),
+            jpeg_quality=85,
+            wxyz=viewpoint.wxyz,
+            position=viewpoint.position,
+            cast_shadow=False,
+            receive_shadow=False,
+        )
+
+        @frustum.on_click
+        def _(_event: viser.SceneNodePointerEvent) -> None:
+            self._on_click(self.client, viewpoint.name)
+
+        return frustum
+
+    def _colour_chosen(self) -> None:
+        for viewpoint, frustum in zip(self._viewpoints, self._frusta, strict=True):
+            frustum.color = CHOSEN_COLOUR if viewpoint.name == self.through else FRUSTUM_COLOUR
+
+    def _hide_nearby(self, camera: viser.CameraHandle) -> None:
+        """Hide the cameras that stand in the visitor's way, show the others."""
+        for frustum, viewpoint in zip(self._frusta, self._viewpoints, strict=False):
+            gap = float(np.linalg.norm(camera.position - viewpoint.position))
+            visible = self._shown and gap > HIDE_WITHIN * self._session.run.scene.frustum_size
+            if frustum.visible != visible:
+                frustum.visible = visible
