@@ -25,7 +25,8 @@ class Progress:
         iteration, iterations: done, and of all.
         loss, psnr: running, of the training photos.
         seconds: spent on optimising; what the callback itself took is not counted.
-        snapshot: copies the present state; to be called during the callback, before the optimisation goes on.
+        snapshot: copies the present state; to be called during the callback, before the optimisation goes on. None where there
+            is nothing to look at.
     """
 
     iteration: int
@@ -33,7 +34,7 @@ class Progress:
     loss: float
     psnr: float
     seconds: float
-    snapshot: Callable[[], Snapshot]
+    snapshot: Callable[[], Snapshot] | None = None
 
 
 class StopTraining(Exception):

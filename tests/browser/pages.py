@@ -15,7 +15,7 @@ from sparse3d.core.reconstruction import Reconstruction
 
 from .run_folders import BLOBS
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 WINDOW = {"width": 900, "height": 560}
 
 PLACE_TOLERANCE_PX = 8.0

@@ -45,12 +45,19 @@ def prior_of(scene) -> GeometryPrior:
     )
 
 
+def stands_still(history: list) -> bool:
+    """Whether no report came for a second, in which many do while the optimisation runs."""
+    count = len(history)
+    time.sleep(1.0)
+    return len(history) == count
+
+
 def test_a_run_is_followed_paused_and_stopped(browser, run_folders, keep_picture):
     scene = known_scene()
     prior, result = prior_of(scene), []
     with live_page(True, 8095) as live:
         page = browser.new_page(viewport=WINDOW)
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.goto(live.server.url)
         wait_for(lambda: bool(live.server.get_clients()), "the page to connect")
         page.get_by_role("alert").get_by_role("button").first.click()
@@ -76,7 +83,7 @@ def test_a_run_is_followed_paused_and_stopped(browser, run_folders, keep_picture
         wait_for(lambda: view.panel.strip is not None, "a photo beside its rendering")
         page.get_by_role("button", name="Pause").click()
         wait_for(lambda: view.panel.pause.label == "Go on", "the pause")
-        time.sleep(0.5)
+        wait_for(lambda: stands_still(view.panel.history), "the report at which the optimisation is held")
         count = len(view.panel.history)
         time.sleep(0.5)
         assert len(view.panel.history) == count, "nothing goes on"
@@ -87,7 +94,7 @@ def test_a_run_is_followed_paused_and_stopped(browser, run_folders, keep_picture
         page.get_by_role("button", name="Go on").click()
         wait_for(lambda: len(view.panel.history) > count, "the run to go on")
         page.get_by_role("button", name="Stop and keep").click()
-        thread.join(timeout=30)
+        thread.join(timeout=60)
         assert result and result[0].interrupted and 0 < len(result[0].gaussians) <= len(scene.gaussians)
         shower = threading.Thread(target=live.show_result, args=(run_folders[0],), daemon=True)
         shower.start()

@@ -165,10 +165,11 @@ def open_viewer(
         server: one that runs already and shows something else, which gives way.
     """
     shown = show_side_by_side(runs)
+    title = " | ".join(run.title for run in runs)
     if server is None:
-        server = open_server(host, port, title=" | ".join(run.title for run in runs))
+        server = open_server(host, port, title=title)
     else:
-        server.clear()
+        server.clear(title)
     set_first_view(server, shown[0].scene)
     return ViewerHandle(server, Session(shown))
 

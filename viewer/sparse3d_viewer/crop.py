@@ -8,7 +8,8 @@ from sparse3d_viewer.session import Box, Session
 EXTENT_PERCENTILES = (1.0, 99.0)
 """The sliders cover this range of the centres along each axis, widened by a tenth: a far sky does not stretch them."""
 
-STEPS = 200
+STEP = 0.01
+"""Of the sliders, in display units: a five-hundredth of the way to what a photo sees."""
 
 
 class CropTool:
@@ -22,10 +23,10 @@ class CropTool:
             self.ranges = [
                 server.gui.add_multi_slider(
                     axis,
-                    min=float(low[i]),
-                    max=float(high[i]),
-                    step=float(high[i] - low[i]) / STEPS,
-                    initial_value=(float(low[i]), float(high[i])),
+                    min=round(float(low[i]), 2),
+                    max=round(float(high[i]), 2),
+                    step=STEP,
+                    initial_value=(round(float(low[i]), 2), round(float(high[i]), 2)),
                     visible=False,
                 )
                 for i, axis in enumerate(("X", "Y", "Z"))
@@ -46,4 +47,4 @@ def _extent(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return -np.ones(3), np.ones(3)
     low, high = np.percentile(centres.astype(np.float64), EXTENT_PERCENTILES, axis=0)
     room = 0.1 * np.maximum(high - low, 1e-3)
-    return low - room, high + room
+    return np.floor((low - room) / STEP) * STEP, np.ceil((high + room) / STEP) * STEP

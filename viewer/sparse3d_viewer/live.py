@@ -93,7 +93,11 @@ class LiveView(Listener):
         last = progress.iteration >= progress.iterations
         self.panel.note(progress)
         with self._ready:
-            if self._busy or (not last and time.monotonic() - self._sent_at < SNAPSHOT_EVERY_S):
+            if (
+                progress.snapshot is None
+                or self._busy
+                or (not last and time.monotonic() - self._sent_at < SNAPSHOT_EVERY_S)
+            ):
                 return
             self._busy, self._sent_at = True, time.monotonic()
             self._next = (progress, progress.snapshot())

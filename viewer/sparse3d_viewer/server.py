@@ -27,10 +27,17 @@ class PageServer(viser.ViserServer):
         host = self.get_host()
         return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{self.get_port()}"
 
-    def clear(self) -> None:
+    def furnish(self, title: str) -> None:
+        """The page's frame: its title, the panel at the right, nothing that leads elsewhere."""
+        self.gui.set_panel_label(title)
+        self.gui.configure_theme(show_logo=False, show_share_button=False)
+        self.gui.main_panel.dock_right()
+
+    def clear(self, title: str) -> None:
         """Take everything off the page, for something else to be shown; visitors stay."""
         self.gui.reset()
         self.scene.reset()
+        self.furnish(title)
 
     def wait(self) -> None:
         """Block until `stop` is called from another thread."""
@@ -60,6 +67,5 @@ def open_server(host: str, port: int, *, title: str) -> PageServer:
     with contextlib.redirect_stdout(io.StringIO()):  # viser's own banner; the command line names the address
         server = PageServer(host=host, port=port, label=title, verbose=False)
     server._ended = threading.Event()
-    server.gui.configure_theme(show_logo=False, show_share_button=False)
-    server.gui.main_panel.dock_right()
+    server.furnish(title)
     return server
