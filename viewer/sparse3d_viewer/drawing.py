@@ -73,7 +73,7 @@ def draw_camera(
         depth = torch.where(output.median_depth > 0, output.median_depth, output.depth)[0].numpy()
         picture = colour_depth(depth).astype(np.float32)
     elif layer == "Normals" and output.normals is not None:
-        normals_cam = output.normals[0] @ camera.cam_from_world[0, :3, :3].float().T
+        normals_cam = output.normals[0].float() @ camera.cam_from_world[0, :3, :3].float().T
         normals_cam = torch.nn.functional.normalize(normals_cam, dim=-1).numpy()
         picture = 127.5 * (1 + normals_cam * [1, -1, -1])
     else:
