@@ -1,38 +1,24 @@
 """What the terminal shows while a bench runs."""
 
 from collections.abc import Sequence
-from types import TracebackType
 
-from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sparse3d.bench.bench import BenchListener
 from sparse3d.bench.job import Task
 from sparse3d.bench.plan import Estimate
 from sparse3d.bench.results import Record
+from sparse3d.cli.terminal import Terminal
 from sparse3d.pipeline.report_text import describe_seconds
 
 
-class BenchProgress(BenchListener):
+class BenchProgress(Terminal, BenchListener):
     """A line a job on stderr, and a bar with the time left."""
 
     def __init__(self) -> None:
-        self.rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self.bar = Progress(TextColumn("{task.description}"), *columns, console=self.rich)
+        super().__init__(TextColumn("{task.description}"), *columns)
         self.task = self.bar.add_task("jobs", total=None)
-
-    def __enter__(self) -> "BenchProgress":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
-
-    def say(self, message: str) -> None:
-        """Print a line as it is."""
-        self.rich.print(message, markup=False)
 
     def begin(self, tasks: Sequence[Task], todo: Sequence[Task], expected: Estimate) -> None:
         kept = f", {len(tasks) - len(todo)} have a result" if len(todo) < len(tasks) else ""

@@ -1,40 +1,24 @@
 """What the terminal shows while a reconstruction runs."""
 
-from types import TracebackType
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from rich.console import Console as RichConsole
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+from sparse3d.cli.terminal import Terminal
 from sparse3d.optim.progress import Progress as OptimProgress
 from sparse3d.pipeline.listener import Listener
 
 
-class Console(Listener):
+class Console(Terminal, Listener):
     """Stages as lines on stderr, the optimisation as a progress bar with loss, PSNR and time left."""
 
     def __init__(self) -> None:
-        self.rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
-        self.bar = Progress(
+        super().__init__(
             TextColumn("  {task.description}"),
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[figures]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=self.rich,
         )
         self.task = None
-
-    def __enter__(self) -> "Console":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
-
-    def say(self, message: str) -> None:
-        """Print a line as it is."""
-        self.rich.print(message, markup=False)
 
     def stage(self, name: str, detail: str) -> None:
         self.rich.print(f"[bold]{name}[/bold]", end="  ")
