@@ -1,6 +1,7 @@
 """3D Gaussians: what is optimised (`GaussianParams`) and what is drawn (`Gaussians`)."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -78,6 +79,12 @@ class GaussianParams:
     def detached(self) -> "GaussianParams":
         """A copy that shares no memory and carries no gradient."""
         return GaussianParams(**{f.name: getattr(self, f.name).detach().clone() for f in dataclasses.fields(self)})
+
+
+def concatenate_params(parts: Sequence[GaussianParams]) -> GaussianParams:
+    """Gaussians behind Gaussians, all of one degree of spherical harmonics."""
+    names = [f.name for f in dataclasses.fields(GaussianParams)]
+    return GaussianParams(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 def colour_to_sh0(colour: Float[Tensor, "n 3"]) -> Float[Tensor, "n 1 3"]:

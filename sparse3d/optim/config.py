@@ -1,6 +1,8 @@
 """Settings of the joint optimisation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from sparse3d.optim.terms.dropout import DropoutConfig
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class OptimConfig:
             initial one. Smaller ones would show gaps at a higher resolution than that of the photos trained on, larger
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
+        dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -54,6 +57,7 @@ class OptimConfig:
     min_scale: float = 0.9
     max_scale: float = 3.0
     min_opacity: float = 0.01
+    dropout: DropoutConfig = field(default_factory=DropoutConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

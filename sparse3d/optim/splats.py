@@ -1,55 +1,53 @@
 """Gaussians as something to optimise: centres step in pixels, the surer the shorter."""
 
-import dataclasses
-import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras
-from sparse3d.core.gaussians import GaussianParams, Gaussians, with_sh_degree
+from sparse3d.core.gaussians import GaussianParams, Gaussians, concatenate_params, with_sh_degree
 from sparse3d.kernels.adam import SplatArrays, SplatRates, SplatState
 from sparse3d.optim.adam import step_splats
 from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.splat_state import join_states, select_state, start_state
+from sparse3d.optim.terms.interface import Edit
 
-MIN_SCALE = 1e-6
-"""Stands for no lower bound at all."""
+ARRAYS = ("values", "first", "second")
+FIXED = ("mean_rates", "min_log_scales", "max_log_scales")
+KNOWN = ("confidence", "observations")
+"""Names of what a stopped run needs: of the optimised arrays, of what their steps are bounded by, of what is known besides."""
 
 
 class SplatOptimiser:
     """The Gaussians' parameters, what is drawn of them, and Adam's moments.
 
-    A centre's rate is the size of a pixel at the Gaussian times the confidence factor of InstantSplat (Fan et al. 2024),
-    `1 + (beta - 1) * (1 - confidence)`, divided by beta so that a first step is at most one pixel.
-
     The step takes the loss's gradients to what is *drawn*, wherever they come from: autograd leaves them in `drawn`.
 
     Args:
         params: where to start.
-        pixel_size: of each Gaussian in scene units, see `pixel_size_at`.
+        cameras: give the size of a pixel at each Gaussian, which is the unit of its centre's steps.
         config: the rates and bounds.
     """
 
-    def __init__(self, params: GaussianParams, pixel_size: Float[Tensor, " n"], config: OptimConfig) -> None:
+    def __init__(self, params: GaussianParams, cameras: Cameras, config: OptimConfig) -> None:
+        self.config, self.cameras, self.iteration = config, cameras, 0
         params = with_sh_degree(params.detached(), config.sh_degree)
-        self.template, self.config, self.iteration = params, config, 0
-        names = [f.name for f in dataclasses.fields(SplatArrays)]
-        values = SplatArrays(**{name: getattr(params, name).contiguous() for name in names})
-        factor = 1 + (config.confidence_beta - 1) * (1 - params.confidence.clamp(0, 1))
-        lower, upper = _scale_bounds(params.log_scales, config)
-        self.drawn = _leaves(params.replace(**vars(values)).activate())
-        self.state = SplatState(
-            values=values,
-            first=values.map(torch.zeros_like),
-            second=values.map(torch.zeros_like),
-            drawn=Gaussians(*(t.detach() for t in vars(self.drawn).values())),
-            mean_rates=(pixel_size * factor)[:, None].repeat(1, 3),
-            min_log_scales=lower,
-            max_log_scales=upper.repeat(1, 3),
+        self._hold(params, start_state(params, cameras, config))
+
+    def _hold(self, template: GaussianParams, state: SplatState) -> None:
+        """Take these as the present parameters and state; the template tells what is known of each Gaussian."""
+        self.template = template
+        self.drawn = Gaussians(*(t.detach().requires_grad_() for t in vars(state.drawn).values()))
+        # A step writes into `state.drawn`; its means, quaternions and colours are the parameters themselves.
+        values = state.values
+        self.drawn.means.data, self.drawn.quats_wxyz.data, self.drawn.sh.data = (
+            values.means,
+            values.quats_wxyz,
+            values.sh,
         )
+        self.state = replace(state, drawn=Gaussians(*(t.detach() for t in vars(self.drawn).values())))
 
     def forget_gradients(self) -> None:
         """Before the loss's backward pass: nothing is added to the gradients of the iteration before."""
@@ -78,51 +76,51 @@ class SplatOptimiser:
             sh_rest=c.sh_rest_lr,
         )
 
+    def edit(self, edit: Edit) -> None:
+        """Leave Gaussians out and put new ones behind the others; these start without moments."""
+        template, state = self.live().select(edit.keep), select_state(self.state, edit.keep)
+        if edit.added is not None:
+            added = with_sh_degree(edit.added.detached(), self.config.sh_degree)
+            template = concatenate_params([template, added])
+            state = join_states(state, start_state(added, self.cameras, self.config))
+        self._hold(template, state)
+
+    def live(self) -> GaussianParams:
+        """The present parameters themselves, which the next step changes."""
+        return self.template.replace(**vars(self.state.values))
+
     def params(self) -> GaussianParams:
-        """The present state as plain parameters."""
-        quats = torch.nn.functional.normalize(self.state.values.quats_wxyz, dim=1)
-        return self.template.replace(**(vars(self.state.values) | {"quats_wxyz": quats})).detached()
+        """A copy of the present parameters."""
+        params = self.live()
+        return params.replace(quats_wxyz=torch.nn.functional.normalize(params.quats_wxyz, dim=1)).detached()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
-        parts = {"values": self.state.values, "first": self.state.first, "second": self.state.second}
-        arrays = {f"{part}.{k}": v.numpy() for part, held in parts.items() for k, v in vars(held).items()}
-        drawn = {f"drawn.{k}": getattr(self.state.drawn, k).numpy() for k in ("scales", "opacities")}
-        return arrays | drawn | {"iteration": np.array(self.iteration)}
+        arrays = {f"{part}.{k}": v.numpy() for part in ARRAYS for k, v in vars(getattr(self.state, part)).items()}
+        arrays |= {f"drawn.{k}": v.numpy() for k, v in vars(self.state.drawn).items()}
+        arrays |= {f"fixed.{k}": getattr(self.state, k).numpy() for k in FIXED}
+        return (
+            arrays
+            | {f"known.{k}": getattr(self.template, k).numpy() for k in KNOWN}
+            | {"iteration": np.array(self.iteration)}
+        )
 
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go back to a saved state."""
-        for part in ("values", "first", "second"):
-            for name, tensor in vars(getattr(self.state, part)).items():
-                tensor.copy_(torch.from_numpy(arrays[f"{part}.{name}"]))
+
+        def tensors(prefix: str) -> dict[str, torch.Tensor]:
+            found = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            return {k: torch.from_numpy(v.copy()) for k, v in found.items()}
+
+        fixed = tensors("fixed.")
+        state = SplatState(
+            values=SplatArrays(**tensors("values.")),
+            first=SplatArrays(**tensors("first.")),
+            second=SplatArrays(**tensors("second.")),
+            drawn=Gaussians(**tensors("drawn.")),
+            mean_rates=fixed["mean_rates"],
+            min_log_scales=fixed["min_log_scales"],
+            max_log_scales=fixed["max_log_scales"],
+        )
         self.iteration = int(arrays["iteration"])
-        for name in ("scales", "opacities"):
-            getattr(self.state.drawn, name).copy_(torch.from_numpy(arrays[f"drawn.{name}"]))
-
-
-def _leaves(gaussians: Gaussians) -> Gaussians:
-    return Gaussians(*(t.detach().requires_grad_() for t in vars(gaussians).values()))
-
-
-def _scale_bounds(
-    log_scales: Float[Tensor, "n 3"], config: OptimConfig
-) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
-    """Smallest and largest logarithmic scales; the thinnest axis, along the surface's normal, may be as thin as it likes."""
-    largest = log_scales.amax(1, keepdim=True)
-    smallest = log_scales.amin(1, keepdim=True)
-    # Of the two axes across the surface the shorter one sets the bound: a slanted disc is longer than a pixel is wide.
-    across = log_scales.sum(1, keepdim=True) - largest - smallest
-    floor = across + math.log(max(config.min_scale, MIN_SCALE))
-    thin = torch.nn.functional.one_hot(log_scales.argmin(1), 3).bool()
-    lower = torch.where(thin, torch.full_like(log_scales, -torch.inf), floor.expand(-1, 3))
-    return lower, largest + math.log(config.max_scale)
-
-
-def pixel_size_at(means: Float[Tensor, "n 3"], cameras: Cameras) -> Float[Tensor, " n"]:
-    """Size in scene units of one pixel at each point, in the view that sees it closest (views behind it do not count)."""
-    depth = se3.transform_points(cameras.cam_from_world.float(), means[None].expand(len(cameras), -1, -1))[..., 2]
-    size = depth / cameras.K[:, 0, 0].float()[:, None]
-    size = torch.where(depth > 0, size, torch.full_like(size, torch.inf)).amin(0)
-    finite = size[size.isfinite()]
-    fallback = float(finite.median()) if len(finite) else 1.0
-    return torch.where(size.isfinite(), size, torch.full_like(size, fallback))
+        self._hold(GaussianParams(**vars(state.values), **tensors("known.")), state)

@@ -11,6 +11,7 @@ from sparse3d.core import se3
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.optimise import optimise
 from sparse3d.optim.progress import StopTraining
+from sparse3d.optim.terms.dropout import DropoutConfig
 from sparse3d.render.rasterise import RenderOptions
 
 QUICK = OptimConfig(passes=20, camera_start=0, log_every=10)
@@ -182,3 +183,19 @@ def test_no_gaussians_is_an_error(scene):
 
 def _rotation_error(a, b):
     return float(se3.rotation_angle_deg(a[:3, :3] @ b[:3, :3].T))
+
+
+def test_a_term_that_draws_numbers_goes_on_with_the_same_ones(scene, generator):
+    params, prior = scene
+    start, store = perturbed(params, generator), MemoryStore()
+    config = dataclasses.replace(QUICK, dropout=DropoutConfig(share=0.3))
+    whole = run(start, prior, config)
+
+    def stop(progress):
+        if progress.iteration >= 30:
+            raise StopTraining
+
+    run(start, prior, config, checkpoints=store, on_progress=stop)
+    resumed = run(start, prior, config, checkpoints=store)
+    assert torch.equal(whole.gaussians.means, resumed.gaussians.means)
+    assert not torch.equal(whole.gaussians.means, run(start, prior).gaussians.means)
