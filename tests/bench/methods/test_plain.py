@@ -3,6 +3,7 @@
 import pytest
 
 from sparse3d.bench.execute import execute
+from sparse3d.bench.materials import materialise
 from sparse3d.bench.methods import resolve_method
 from sparse3d.core.errors import InputError
 
@@ -28,3 +29,12 @@ def test_a_posed_job_is_trained_and_scored(tasks_of, tmp_path, method):
     assert record["figures"]["held_out.aligned.psnr"] > 10
     history = record["history"]
     assert history[-1]["iteration"] == int(method.split(":")[1]) and history[-1]["psnr"] > 12
+
+
+def test_the_splats_are_drawn_as_they_were_trained(tiny, tmp_path):
+    material = materialise(tiny, "3", "posed", tmp_path, threads=1)
+    made = resolve_method("plain-3dgs:3").run(material).reconstruction
+    # Photos of 160 pixels are not shrunk: the focal lengths trained with are the cameras' own.
+    assert made.provenance.train_px == pytest.approx(made.cameras.K[:, 0, 0].tolist())
+    assert made.cameras.names == ("002.png", "005.png", "008.png") and not made.provenance.unplaced
+    assert [entry["iteration"] for entry in made.history] == [3]
