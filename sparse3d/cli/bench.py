@@ -39,7 +39,7 @@ def bench(
         protocol: a heading of docs/protocols.md, where a data set has several (llff-8 and llff-4); its first one otherwise.
         scenes: of the data set; all where none is named.
         methods: ours, ours:PRESET, ours@FILE.yaml (differences from the default; its row is called FILE), colmap, colmap:xfeat,
-            gsplat, opensplat, ply:DIR (anyone's results). The default is ours.
+            plain-3dgs, plain-dense, gsplat, opensplat, ply:DIR (anyone's results). The default is ours.
         views: numbers of training photos; the default is 3 6 9.
         seeds: how many; the default is 3.
         poses: with the true cameras of the training photos, from photos alone, or both.

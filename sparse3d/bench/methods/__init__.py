@@ -8,6 +8,7 @@ from sparse3d.bench.methods.gsplat_trainer import gsplat
 from sparse3d.bench.methods.interface import Method, Outcome
 from sparse3d.bench.methods.opensplat import opensplat
 from sparse3d.bench.methods.ours import ours
+from sparse3d.bench.methods.plain import plain_3dgs, plain_dense
 from sparse3d.bench.methods.ply import ply
 from sparse3d.core.errors import InputError
 
@@ -15,6 +16,8 @@ __all__ = ["METHODS", "Method", "Outcome", "resolve_method"]
 
 METHODS: dict[str, Callable[[str], Method]] = {
     "ours": ours,
+    "plain-3dgs": plain_3dgs,
+    "plain-dense": plain_dense,
     "colmap": colmap,
     "gsplat": gsplat,
     "opensplat": opensplat,

@@ -1,7 +1,7 @@
 """What a method is to the bench."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -48,18 +48,31 @@ class Method:
 
 @dataclass(frozen=True)
 class Provided:
-    """What is known of a peer's result besides its cameras and Gaussians."""
+    """What is known of a peer's result besides its cameras and Gaussians.
+
+    Attributes:
+        source, seed, unplaced: as in `Provenance`.
+        history: as in `Reconstruction`.
+        train_px: focal lengths of the pictures trained on; without them the splats are drawn with the low-pass filter of
+            whatever picture is asked for.
+    """
 
     source: str
     seed: int
     unplaced: tuple[tuple[str, str], ...] = ()
-    history: tuple[dict[str, float], ...] = field(default=())
+    history: tuple[dict[str, float], ...] = ()
+    train_px: tuple[float, ...] = ()
 
 
 def as_reconstruction(cameras: Cameras, gaussians: GaussianParams, provided: Provided) -> Reconstruction:
-    """A peer's result as the scorer takes it; its splats are drawn with the low-pass filter of the picture's resolution."""
+    """A peer's result as the scorer takes it."""
     provenance = Provenance(
-        prior=provided.source, settings={}, seed=provided.seed, versions={}, unplaced=provided.unplaced
+        prior=provided.source,
+        settings={},
+        seed=provided.seed,
+        versions={},
+        unplaced=provided.unplaced,
+        train_px=provided.train_px,
     )
     return Reconstruction(cameras, gaussians, provenance, provided.history)
 

@@ -15,7 +15,7 @@ START_S = 2.0
 """Reading of the photos, writing of the outputs."""
 PAIR_S = {"fast": 1.0, "default": 3.5}
 """Seconds for each photo's depth from each other photo, all stages counted: two cores, photos of about 800x600 pixels."""
-RESERVED = ("ours", "colmap", "gsplat", "opensplat")
+RESERVED = ("ours", "plain-3dgs", "plain-dense", "colmap", "gsplat", "opensplat")
 """Labels that a file's name must not take."""
 
 
