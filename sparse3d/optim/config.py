@@ -30,7 +30,8 @@ class OptimConfig:
             initial one. Smaller ones would show gaps at a higher resolution than that of the photos trained on, larger
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
-        dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
+        dropout: settings of the terms, in modules of their names; what does not earn its place is off by default
+            (docs/optimisation.md).
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -43,7 +44,7 @@ class OptimConfig:
     confidence_beta: float = 10.0
     colour_lr: float = 0.0025
     sh_rest_lr: float = 0.000125
-    opacity_lr: float = 0.05
+    opacity_lr: float = 0.01
     scale_lr: float = 0.005
     quat_lr: float = 0.001
     sh_degree: int = 0
@@ -57,7 +58,7 @@ class OptimConfig:
     min_scale: float = 0.9
     max_scale: float = 3.0
     min_opacity: float = 0.01
-    dropout: DropoutConfig = field(default_factory=DropoutConfig)
+    dropout: DropoutConfig = field(default_factory=lambda: DropoutConfig(share=0.2))
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

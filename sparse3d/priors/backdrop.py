@@ -2,7 +2,8 @@
 
 A photo says nothing of what an object hides and of what lies outside its frame, and a viewpoint between two photos sees
 some of both. There the background next to it is continued: at its depth, with its blurred colours, marked as seen by
-nobody. Nothing is placed where another photo shows something else or looks through.
+nobody. It goes on behind what is the background itself, since a surface that was seen at a slant has gaps from closer by.
+Nothing is placed where another photo shows something else or looks through.
 """
 
 import dataclasses
@@ -28,6 +29,8 @@ class BackdropConfig:
         window: side of the square in which the farthest depth counts as background, in longer sides of the photo.
         step: relative difference of inverse depth from which the background is another surface.
         behind: relative distance by which it stands behind the surface that it continues.
+        opacity: of its Gaussians at the start; few of them stand behind one another.
+        scale: their standard deviation in sides of their square, so wide that no gap shows between them.
         share: of all Gaussians, at most; cells grow until it holds.
     """
 
@@ -36,7 +39,9 @@ class BackdropConfig:
     cell_px: int = 8
     window: float = 0.08
     step: float = 0.08
-    behind: float = 0.03
+    behind: float = 0.01
+    opacity: float = 0.9
+    scale: float = 0.84
     share: float = 0.3
 
 
@@ -84,15 +89,8 @@ def _layer(view: PosedImage, inverse: Float32[np.ndarray, "h w"], config: Backdr
     pad = int(np.ceil(config.margin * max(width, height) / config.cell_px))
     planes = np.concatenate([view.colour, background[..., None]], -1)
     coarse, weight = _cell_means(planes, belongs, config.cell_px)
-    present, _ = _cell_means(inverse[..., None], known, config.cell_px)
-    rows, columns = weight.shape
-    padded = [np.pad(x, ((pad, pad), (pad, pad)) + ((0, 0),) * (x.ndim - 2)) for x in (coarse, weight, present)]
-    filled = _push_pull(padded[0], padded[1])
-    inside = np.zeros(filled.shape[:2], bool)
-    inside[pad : pad + rows, pad : pad + columns] = True
-    hides = padded[2][..., 0] > (1 + config.step) * filled[..., 3]
-    chosen = np.where(inside, hides, True) & (filled[..., 3] > 0)
-    ys, xs = np.nonzero(chosen)
+    filled = _push_pull(*(np.pad(x, ((pad, pad), (pad, pad)) + ((0, 0),) * (x.ndim - 2)) for x in (coarse, weight)))
+    ys, xs = np.nonzero(filled[..., 3] > 0)
     count = len(xs)
     depth = (1 + config.behind) / filled[ys, xs, 3]
     return Cells(

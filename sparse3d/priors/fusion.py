@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 
 from sparse3d.core.gaussians import GaussianParams, colour_to_sh0
@@ -37,7 +37,9 @@ class InitialiseConfig:
         observed_confidence: confidence from which a pixel counts as seen rather than filled in.
         unlike_colour: filled-in depth is dropped, too, where another view that should see it shows a colour this
             different.
-        opacity: of a confident Gaussian at the start.
+        opacity: of a Gaussian at the start.
+        unsure_opacity: the same of one that was filled in rather than seen: kept low at birth (CoherentGS, Paliwal et al. 2024),
+            so that it does not hide what stands behind it, and grows where the photos ask for it.
         scale_px: standard deviation in pixels of a Gaussian made from one pixel.
         thickness: standard deviation along the normal relative to the one across.
         max_stretch: how much a slanted disc may be longer than wide.
@@ -53,6 +55,7 @@ class InitialiseConfig:
     observed_confidence: float = 0.25
     unlike_colour: float = 0.3
     opacity: float = 0.5
+    unsure_opacity: float = 0.03
     scale_px: float = 0.6
     thickness: float = 0.2
     max_stretch: float = 3.0
@@ -83,8 +86,8 @@ def initialise_gaussians(prior: GeometryPrior, config: InitialiseConfig) -> Gaus
     cells = within_budget(prior, views, keep, budget, config.colour_tolerance)
     if not any(len(cell.x) for cell in cells):
         raise ValueError("no pixel of any view has a depth: nothing to make Gaussians from")
-    owners = [*views, *views[: len(behind)]]
-    parts = [_discs(view, cell, config) for view, cell in zip(owners, cells + behind, strict=True) if len(cell.x)]
+    parts = [_surface(view, cell, config) for view, cell in zip(views, cells, strict=True) if len(cell.x)]
+    parts += [_backdrop(view, cell, config) for view, cell in zip(views, behind, strict=False) if len(cell.x)]
     columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     return GaussianParams(**columns)
 
@@ -150,8 +153,28 @@ def _explained(
     return found.agrees & present & finer & (found.confidence >= config.comparable_confidence * confidence)
 
 
-def _discs(view: PosedImage, cells: Cells, config: InitialiseConfig) -> dict[str, Tensor]:
-    """The columns of `GaussianParams` for the cells of one view."""
+def _surface(view: PosedImage, cells: Cells, config: InitialiseConfig) -> dict[str, Tensor]:
+    """The columns of `GaussianParams` for what one view shows."""
+    seen = cells.confidence >= config.observed_confidence
+    opacities = np.where(seen, config.opacity, config.unsure_opacity)
+    return _discs(view, cells, config, scale=config.scale_px, opacities=opacities)
+
+
+def _backdrop(view: PosedImage, cells: Cells, config: InitialiseConfig) -> dict[str, Tensor]:
+    """The same for its backdrop."""
+    opacities = np.full(len(cells.x), config.backdrop.opacity)
+    return _discs(view, cells, config, scale=config.backdrop.scale, opacities=opacities)
+
+
+def _discs(
+    view: PosedImage,
+    cells: Cells,
+    config: InitialiseConfig,
+    *,
+    scale: float,
+    opacities: Float64[np.ndarray, " n"],
+) -> dict[str, Tensor]:
+    """The columns of `GaussianParams` for the cells of one view, as flat discs `scale` squares across."""
     focal = 0.5 * (view.K[0, 0] + view.K[1, 1])
     pixels = np.stack([cells.x, cells.y, np.ones_like(cells.x)], -1)
     rays = (pixels @ np.linalg.inv(view.K).T).astype(np.float32)
@@ -167,16 +190,14 @@ def _discs(view: PosedImage, cells: Cells, config: InitialiseConfig) -> dict[str
     across /= np.linalg.norm(across, axis=-1, keepdims=True)
     along = np.cross(normal, across)
     axes = np.stack([across, along, normal], -1)
-    size = cells.depth / focal * config.scale_px * cells.side
+    size = cells.depth / focal * scale * cells.side
     scales = np.stack([size, size / cosine, size * config.thickness], -1)
-    count = len(cells.x)
-    logit = float(np.log(config.opacity / (1 - config.opacity)))
     as_float: Float[Tensor, "n 3"] = torch.from_numpy(means.astype(np.float32))
     return {
         "means": as_float,
         "quats_wxyz": rotation_to_quat_wxyz(torch.from_numpy(rotation.T @ axes)).float(),
         "log_scales": torch.from_numpy(np.log(np.maximum(scales, 1e-12)).astype(np.float32)),
-        "logit_opacities": torch.full((count,), logit),
+        "logit_opacities": torch.from_numpy(np.log(opacities / (1 - opacities)).astype(np.float32)),
         "sh": colour_to_sh0(torch.from_numpy(cells.colour)),
         "confidence": torch.from_numpy(cells.confidence),
         "observations": torch.from_numpy(np.where(cells.support > 0, cells.support + 1, 0)),

@@ -31,11 +31,12 @@ def test_the_wall_goes_on_behind_the_post_and_beside_the_frame():
     inside = (cells.x > 0) & (cells.x < WIDTH) & (cells.y > 0) & (cells.y < HEIGHT)
     hidden = inside & (cells.x > 76) & (cells.x < 84)
     assert hidden.sum() >= 30
-    assert np.abs(cells.depth[hidden] - 4.12).max() < 0.15
+    assert np.abs(cells.depth[hidden] - 4.04).max() < 0.15
     assert np.abs(cells.colour[hidden] - [0.1, 0.7, 0.1]).max() < 0.05
     assert (cells.x < 0).any() and (cells.x > WIDTH).any() and (cells.y < 0).any() and (cells.y > HEIGHT).any()
     assert (cells.support == 0).all() and (cells.confidence < 0.1).all()
-    assert not (inside & (np.abs(cells.x - 80) > 30)).any(), "nothing hides behind a plain wall"
+    wall = inside & (np.abs(cells.x - 80) > 30)
+    assert wall.sum() > 500 and (cells.depth[wall] > 4.0).all(), "it goes on behind the wall itself, never before it"
 
 
 def test_nothing_stands_where_another_photo_looks_through():

@@ -83,6 +83,21 @@ def test_the_budget_holds(budget: int):
     assert 0 < len(initialise_gaussians(wall_prior(), InitialiseConfig(max_gaussians=budget))) <= budget
 
 
+def test_what_was_filled_in_starts_faint_and_the_backdrop_closes_gaps():
+    prior = wall_prior()
+    confidence = prior.depths[0].confidence.clone()
+    confidence[:, :40] = 0.1
+    params = initialise_gaussians(with_depth(prior, 0, confidence=confidence), InitialiseConfig())
+    opacities, surface = params.logit_opacities.sigmoid(), params.confidence > 0.05
+    unsure = surface & (params.confidence < 0.25)
+    assert unsure.sum() > 500
+    assert torch.allclose(opacities[unsure], torch.tensor(0.03), atol=1e-4)
+    assert torch.allclose(opacities[surface & ~unsure], torch.tensor(0.5), atol=1e-4)
+    assert torch.allclose(opacities[~surface], torch.tensor(0.9), atol=1e-4)
+    cell = 8 * params.means[~surface, 2] / FOCAL
+    assert (params.log_scales.exp()[~surface, :2].amin(1) > 0.8 * cell).all()
+
+
 def test_filled_in_depth_in_free_space_is_dropped():
     prior = wall_prior(shift=0.2)
     depth, confidence = prior.depths[1].depth.clone(), prior.depths[1].confidence.clone()
