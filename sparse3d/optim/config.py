@@ -58,7 +58,7 @@ class OptimConfig:
     min_scale: float = 0.9
     max_scale: float = 3.0
     min_opacity: float = 0.01
-    dropout: DropoutConfig = field(default_factory=lambda: DropoutConfig(share=0.2))
+    dropout: DropoutConfig = field(default_factory=lambda: DropoutConfig(share=0.3))
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

@@ -54,7 +54,7 @@ class InitialiseConfig:
     free_space: float = 0.03
     observed_confidence: float = 0.25
     unlike_colour: float = 0.3
-    opacity: float = 0.5
+    opacity: float = 0.2
     unsure_opacity: float = 0.03
     scale_px: float = 0.6
     thickness: float = 0.2

@@ -92,7 +92,7 @@ def test_what_was_filled_in_starts_faint_and_the_backdrop_closes_gaps():
     unsure = surface & (params.confidence < 0.25)
     assert unsure.sum() > 500
     assert torch.allclose(opacities[unsure], torch.tensor(0.03), atol=1e-4)
-    assert torch.allclose(opacities[surface & ~unsure], torch.tensor(0.5), atol=1e-4)
+    assert torch.allclose(opacities[surface & ~unsure], torch.tensor(0.2), atol=1e-4)
     assert torch.allclose(opacities[~surface], torch.tensor(0.9), atol=1e-4)
     cell = 8 * params.means[~surface, 2] / FOCAL
     assert (params.log_scales.exp()[~surface, :2].amin(1) > 0.8 * cell).all()
