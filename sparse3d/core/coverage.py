@@ -64,6 +64,11 @@ class Coverage:
     next_photos: tuple[NextPhoto, ...]
     step: float
 
+    @property
+    def seen_twice(self) -> float:
+        """The share that two photos or more saw."""
+        return self.seen_shares[2] + self.seen_shares[3]
+
 
 @dataclass(frozen=True)
 class GaussianCoverage:

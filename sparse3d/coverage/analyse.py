@@ -51,12 +51,13 @@ def analyse(
         options: of a backend that draws the median depth and has gradients: any but gsplat.
     """
     options = options or RenderOptions()
-    focus = np.array([_depths(scene, scene.cameras.select([i]), options)[0] for i in range(len(scene.cameras))])
+    focus = _focus(scene, options)
     step = step_length(scene.cameras, focus)
     places = _with_room(scene, propose(scene.cameras, focus, step), float(np.median(focus)), options)
     plan = make_plan(scene, places, seed=seed, options=options)
     kept = _placeable(plan)
-    narrowed, planner = plan.with_candidates(kept), plan.with_candidates(kept).planner()
+    narrowed = plan.with_candidates(kept)
+    planner = narrowed.planner()
     gaussians = _figures(narrowed, planner)
     before = planner.error
     next_photos = []
@@ -73,6 +74,15 @@ def analyse(
         step=step,
     )
     return coverage, gaussians
+
+
+def _focus(scene: Reconstruction, options: RenderOptions) -> Float[ndarray, " view"]:
+    """Distance from each photo's camera to what it shows; that of the others where it shows next to nothing."""
+    found = np.array([_depths(scene, scene.cameras.select([i]), options)[0] for i in range(len(scene.cameras))])
+    if not np.isfinite(found).any():
+        middle = scene.gaussians.means.double().median(0).values
+        return (scene.cameras.centres.double() - middle).norm(dim=1).clamp(min=1e-6).numpy()
+    return np.where(np.isfinite(found), found, np.median(found[np.isfinite(found)]))
 
 
 def _depths(scene: Reconstruction, camera: Cameras, options: RenderOptions) -> tuple[float, float, float]:
@@ -109,9 +119,7 @@ def _figures(plan: Plan, planner: Planner) -> GaussianCoverage:
     )
 
 
-def _next_photo(
-    scene: Reconstruction, camera: Cameras, gain: float, step: float, options: RenderOptions
-) -> NextPhoto:
+def _next_photo(scene: Reconstruction, camera: Cameras, gain: float, step: float, options: RenderOptions) -> NextPhoto:
     pose: Float[ndarray, "4 4"] = camera.world_from_cam[0].double().numpy()
     target = pose[:3, 3] + _depths(scene, camera, options)[2] * pose[:3, 2]
     words = describe_place(pose, target, scene.cameras, scene_up(scene.cameras), step)

@@ -53,7 +53,9 @@ class Planner:
         variance: of the photos' residuals.
     """
 
-    def __init__(self, pictures: Pictures, taken: Sequence[int], distance: Float[Tensor, " p"], variance: float) -> None:
+    def __init__(
+        self, pictures: Pictures, taken: Sequence[int], distance: Float[Tensor, " p"], variance: float
+    ) -> None:
         self._pictures, self._variance = pictures, variance
         self._prior = PRIOR_SHARE * distance
         self._taken = list(taken)

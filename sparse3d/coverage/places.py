@@ -82,6 +82,8 @@ def propose(cameras: Cameras, focus: Float[ndarray, " view"], step: float) -> Ca
             targets = [poses[k][:3, 3] + focus[k] * poses[k][:3, 2] for k in (i, j)]
             built.append((i, look_at((poses[i][:3, 3] + poses[j][:3, 3]) / 2, sum(targets) / 2, up, poses[i])))
     kept = _spread([entry for entry in built if not _repeats(entry[1], poses, step)], poses, step)
+    if not kept:
+        return cameras.select([])
     cam_from_world = se3.invert(torch.from_numpy(np.stack([pose for _, pose in kept])))
     picked = cameras.select([i for i, _ in kept])
     return picked.replace(
@@ -105,7 +107,9 @@ def look_at(
         roll = 0.0
     right = right / np.linalg.norm(right)
     down = np.cross(forward, right)
-    turned = np.stack([np.cos(roll) * right + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * right, forward], 1)
+    turned = np.stack(
+        [np.cos(roll) * right + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * right, forward], 1
+    )
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = turned, centre
     return pose

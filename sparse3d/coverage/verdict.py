@@ -29,18 +29,18 @@ def coverage_verdict(
         else "The photos cover little of what shows from around them: keep to their own places when you look around."
     )
     sentences = [
-        f"{headline} Two photos or more saw {twice:.0%} of it, a single one saw {once:.0%}, and {unseen:.0%} is filled in "
+        f"{headline} Two photos or more saw {100 * twice:.0f} % of it, a single one saw {100 * once:.0f} %, and {100 * unseen:.0f} % is filled in "
         "without any photo."
     ]
     if narrow >= WORTH_TELLING:
         sentences.append(
-            f"{narrow:.0%} was seen from nearly the same direction only, so that its distance is known roughly: take "
+            f"{100 * narrow:.0f} % was seen from nearly the same direction only, so that its distance is known roughly: take "
             "photos farther apart."
         )
     if next_photos:
         best = next_photos[0]
         sentences.append(
-            f"The best place for another photo: {best.text}. It should remove about {best.gain:.0%} of the error that is "
+            f"The best place for another photo: {best.text}. It should remove about {100 * best.gain:.0f} % of the error that is "
             "expected in views from around the photos."
         )
     else:

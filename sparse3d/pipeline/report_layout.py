@@ -1,5 +1,7 @@
 """Where the cameras stand, drawn from above and from the side as SVG."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -23,12 +25,15 @@ LABEL_GAP = 11.0
 """From a camera to its number, and between numbers: the height of the letters."""
 
 
-def draw_layout(cameras: Cameras, points: Float[ndarray, "p 3"] | None) -> tuple[str, str]:
+def draw_layout(
+    cameras: Cameras, points: Float[ndarray, "p 3"] | None, ghosts: Sequence[Cameras] = ()
+) -> tuple[str, str]:
     """Cameras and points seen from above and from the side.
 
     Args:
         cameras: numbered from 1 in the drawing; those without a pose are left out.
         points: of the scene, in the same world; not finite ones are ignored.
+        ghosts: places for further photos, one camera each, which get the labels +1, +2 and so on.
 
     Returns:
         Two SVG texts: from above (the photos' mean forward direction goes up the page) and from the side (forward goes to
@@ -48,7 +53,9 @@ def draw_layout(cameras: Cameras, points: Float[ndarray, "p 3"] | None) -> tuple
     dots = np.zeros((0, 3)) if points is None else np.asarray(points, np.float64)
     dots = dots[np.isfinite(dots).all(-1)]
     dots = dots[:: max(1, -(-len(dots) // MAX_POINTS))]
-    outlines = {i + 1: _outline(world_from_cam[i], cameras, i) for i in placed}
+    outlines = {f"{i + 1}": _outline(world_from_cam[i], cameras, i) for i in placed}
+    for i, ghost in enumerate(ghosts, 1):
+        outlines[f"+{i}"] = _outline(ghost.world_from_cam[0].to(torch.float64).numpy(), ghost, 0)
     above = _draw_plane(outlines, dots, np.stack([right, forward]), "Cameras and scene from above")
     side = _draw_plane(outlines, dots, np.stack([forward, up]), "Cameras and scene from the side")
     return above, side
@@ -68,7 +75,7 @@ def _outline(
 
 
 def _draw_plane(
-    outlines: dict[int, tuple[Float[ndarray, "3"], Float[ndarray, "4 3"]]],
+    outlines: dict[str, tuple[Float[ndarray, "3"], Float[ndarray, "4 3"]]],
     dots: Float[ndarray, "p 3"],
     plane_from_world: Float[ndarray, "2 3"],
     title: str,
@@ -96,8 +103,9 @@ def _draw_plane(
         tip = place(centre[None] @ plane_from_world.T)[0]
         ends = place((centre + length * corners) @ plane_from_world.T)
         first, second = _widest(tip, ends)
+        kind = "camera ghost" if number.startswith("+") else "camera"
         parts.append(
-            f'<path class="camera" d="M{tip[0]:.1f} {tip[1]:.1f}L{first[0]:.1f} {first[1]:.1f}'
+            f'<path class="{kind}" d="M{tip[0]:.1f} {tip[1]:.1f}L{first[0]:.1f} {first[1]:.1f}'
             f'L{second[0]:.1f} {second[1]:.1f}Z"/>'
         )
         away = tip - (first + second) / 2

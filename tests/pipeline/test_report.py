@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sparse3d.core import se3
-from sparse3d.core.upright import scene_up
 from sparse3d.core.cameras import Cameras, intrinsics_matrix
+from sparse3d.core.upright import scene_up
 from sparse3d.pipeline.report import ReportContent, ReportView, render_report, write_report
 from sparse3d.pipeline.report_curves import draw_curve, nice_ticks
 from sparse3d.pipeline.report_layout import draw_layout
