@@ -79,8 +79,9 @@ def propose(cameras: Cameras, focus: Float[ndarray, " view"], step: float) -> Ca
         built += [(i, place) for place in _around(pose, up, float(focus[i]), step)]
     for i, j in itertools.combinations(range(len(poses)), 2):
         if np.linalg.norm(poses[i][:3, 3] - poses[j][:3, 3]) < 4 * step:
-            targets = [poses[k][:3, 3] + focus[k] * poses[k][:3, 2] for k in (i, j)]
-            built.append((i, look_at((poses[i][:3, 3] + poses[j][:3, 3]) / 2, sum(targets) / 2, up, poses[i])))
+            targets = np.stack([poses[k][:3, 3] + focus[k] * poses[k][:3, 2] for k in (i, j)])
+            between = poses[[i, j], :3, 3].mean(0)
+            built.append((i, look_at(between, targets.mean(0), up, poses[i])))
     kept = _spread([entry for entry in built if not _repeats(entry[1], poses, step)], poses, step)
     if not kept:
         return cameras.select([])

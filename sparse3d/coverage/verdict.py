@@ -29,8 +29,8 @@ def coverage_verdict(
         else "The photos cover little of what shows from around them: keep to their own places when you look around."
     )
     sentences = [
-        f"{headline} Two photos or more saw {100 * twice:.0f} % of it, a single one saw {100 * once:.0f} %, and {100 * unseen:.0f} % is filled in "
-        "without any photo."
+        f"{headline} Two photos or more saw {100 * twice:.0f} % of it, a single one saw {100 * once:.0f} %, and "
+        f"{100 * unseen:.0f} % is filled in without any photo."
     ]
     if narrow >= WORTH_TELLING:
         sentences.append(
