@@ -1,6 +1,5 @@
 """The coverage of a reconstruction: a verdict, figures for each photo and Gaussian, and places for the next photo."""
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
@@ -11,12 +10,9 @@ from sparse3d.core.coverage import Coverage, GaussianCoverage, NextPhoto, PhotoC
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.core.upright import scene_up
 from sparse3d.coverage.gains import Planner
-from sparse3d.coverage.information import working_camera
-from sparse3d.coverage.places import propose, step_length
-from sparse3d.coverage.plan import Plan, make_plan
+from sparse3d.coverage.plan import Plan, depths_seen, make_plan, places_around
 from sparse3d.coverage.verdict import coverage_verdict
 from sparse3d.coverage.words import describe_place
-from sparse3d.eval.coverage import render_depth
 from sparse3d.render.rasterise import RenderOptions
 
 WANTED = 5
@@ -30,11 +26,6 @@ MIN_OVERLAP = 0.4
 
 MAX_UNKNOWN = 0.35
 """Share of a new picture where nothing is rendered, at most: what is there may be a wall before the lens."""
-
-MIN_ROOM = 0.25
-"""The nearest things in a new picture may be this much of the photos' usual distance away, not less."""
-NEAREST = 5
-"""Percentile of the depths that counts as the nearest things."""
 
 NARROW_DEG = 4.0
 """Largest angle between two looks at the same thing below which its distance is known only roughly."""
@@ -51,9 +42,7 @@ def analyse(
         options: of a backend that draws the median depth and has gradients: any but gsplat.
     """
     options = options or RenderOptions()
-    focus = _focus(scene, options)
-    step = step_length(scene.cameras, focus)
-    places = _with_room(scene, propose(scene.cameras, focus, step), float(np.median(focus)), options)
+    places, step = places_around(scene, options)
     plan = make_plan(scene, places, seed=seed, options=options)
     kept = _placeable(plan)
     narrowed = plan.with_candidates(kept)
@@ -76,33 +65,6 @@ def analyse(
     return coverage, gaussians
 
 
-def _focus(scene: Reconstruction, options: RenderOptions) -> Float[ndarray, " view"]:
-    """Distance from each photo's camera to what it shows; that of the others where it shows next to nothing."""
-    found = np.array([_depths(scene, scene.cameras.select([i]), options)[0] for i in range(len(scene.cameras))])
-    if not np.isfinite(found).any():
-        middle = scene.gaussians.means.double().median(0).values
-        return (scene.cameras.centres.double() - middle).norm(dim=1).clamp(min=1e-6).numpy()
-    return np.where(np.isfinite(found), found, np.median(found[np.isfinite(found)]))
-
-
-def _depths(scene: Reconstruction, camera: Cameras, options: RenderOptions) -> tuple[float, float, float]:
-    """Median, nearest and middle depth of what a camera sees; infinite where it sees nothing."""
-    depth = render_depth(scene, working_camera(camera), options).depth
-    known = depth[depth > 0]
-    if len(known) < 0.05 * depth.size:
-        return np.inf, np.inf, np.inf
-    height, width = depth.shape
-    middle = depth[2 * height // 5 : 3 * height // 5 + 1, 2 * width // 5 : 3 * width // 5 + 1]
-    middle = middle[middle > 0] if (middle > 0).any() else known
-    return float(np.median(known)), float(np.percentile(known, NEAREST)), float(np.median(middle))
-
-
-def _with_room(scene: Reconstruction, places: Cameras, usual: float, options: RenderOptions) -> Cameras:
-    """The places from which the nearest things are not right before the lens."""
-    nearest = [_depths(scene, places.select([i]), options)[1] for i in range(len(places))]
-    return places.select([i for i, near in enumerate(nearest) if MIN_ROOM * usual <= near < np.inf])
-
-
 def _placeable(plan: Plan) -> list[int]:
     """The candidates whose pictures would show enough of what the photos show."""
     planner, pictures = plan.planner(), plan.pictures
@@ -121,7 +83,7 @@ def _figures(plan: Plan, planner: Planner) -> GaussianCoverage:
 
 def _next_photo(scene: Reconstruction, camera: Cameras, gain: float, step: float, options: RenderOptions) -> NextPhoto:
     pose: Float[ndarray, "4 4"] = camera.world_from_cam[0].double().numpy()
-    target = pose[:3, 3] + _depths(scene, camera, options)[2] * pose[:3, 2]
+    target = pose[:3, 3] + depths_seen(scene, camera, options).middle * pose[:3, 2]
     words = describe_place(pose, target, scene.cameras, scene_up(scene.cameras), step)
     return NextPhoto(camera, gain, words.near, words.text)
 

@@ -5,7 +5,7 @@ expected error in all pictures that somebody may want to see, not the one that i
 Jiang et al. 2024). With the position of a patch known up to a covariance S, a picture v errs by tr(J_v^T J_v S) there, where
 J_v^T J_v is the picture's own information about the patch (`information`): the errors that can be seen from v count, those that
 move nothing in it do not. Linear errors grow without bound while colours do not, so that they saturate at the variance of the
-colours; what no photo has seen is wrong by all of that.
+colours; what no photo has seen is wrong by all of that. Where nothing is rendered at all no photo is promised to help.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,10 @@ PRIOR_SHARE = 0.1
 COLOUR_VARIANCE = 3 * 0.2**2
 """Squared error over the three channels of a pixel whose content is not known: photos vary by about 0.2."""
 
+REVEALED_BY_ONE = 0.5
+"""Share of what no photo saw that a single further one makes right in other pictures: where it is remains guessed until a second
+one shows it."""
+
 MATCHED_DEG, UNMATCHED_DEG = 25.0, 60.0
 """Angles between two looks at a surface up to which a matcher finds it again, and from which it does not."""
 
@@ -34,13 +38,11 @@ class Choice:
 
     Attributes:
         picture: its index.
-        gain: by how much it lowers the mean expected error when those before it have been taken.
-        before: the mean expected error of all pictures before it, a squared colour difference over three channels.
+        gain: `Planner.gain` when those before it have been taken.
     """
 
     picture: int
     gain: float
-    before: float
 
 
 class Planner:
@@ -61,7 +63,8 @@ class Planner:
         self._taken = list(taken)
         self._information = pictures.position[self._taken].sum(0)
         self._unseen = (1 - pictures.seen[self._taken]).amin(0)
-        self._error = self._errors(self._information, self._unseen, self._taken)
+        self._revealed = torch.zeros_like(self._unseen)
+        self._error = self._errors(self._information, self._revealed)
 
     @property
     def error(self) -> float:
@@ -80,13 +83,15 @@ class Planner:
         return float(again.sum() / p.pixels[picture])
 
     def gain(self, picture: int) -> float:
-        """By how much taking a picture would lower `error`."""
-        return self.error - float(self._errors(*self._with(picture)).mean())
+        """By how much taking a picture would lower the mean expected error of all others: its own place has its photo then."""
+        others = torch.arange(len(self._error)) != picture
+        return float((self._error - self._errors(*self._with(picture)))[others].mean())
 
     def take(self, picture: int) -> None:
         """Count a picture as taken from now on."""
-        self._information, self._unseen, self._taken = self._with(picture)
-        self._error = self._errors(self._information, self._unseen, self._taken)
+        self._information, self._revealed = self._with(picture)
+        self._taken.append(picture)
+        self._error = self._errors(self._information, self._revealed)
 
     def choose(self, candidates: Sequence[int], count: int, *, least: float) -> list[Choice]:
         """Up to so many pictures, the best one first, each chosen as if those before it had been taken.
@@ -109,15 +114,14 @@ class Planner:
             gain = left.pop(best)
             if gain <= 0 or (chosen and gain < least * chosen[0].gain):
                 break
-            chosen.append(Choice(best, gain, self.error))
+            chosen.append(Choice(best, gain))
             self.take(best)
         return chosen
 
-    def _with(self, picture: int) -> tuple[Float[Tensor, "p 3 3"], Float[Tensor, " p"], list[int]]:
-        """Information, unseen shares and photos with one more, which counts as far as a matcher would find it again."""
+    def _with(self, picture: int) -> tuple[Float[Tensor, "p 3 3"], Float[Tensor, " p"]]:
+        """Information, as far as a matcher finds a further photo's surfaces again, and how many further ones saw a patch."""
         new = self._pictures.position[picture] * self._matchable(picture)[:, None, None]
-        unseen = torch.minimum(self._unseen, 1 - self._pictures.seen[picture])
-        return self._information + new, unseen, [*self._taken, picture]
+        return self._information + new, self._revealed + self._pictures.seen[picture]
 
     def _matchable(self, picture: int) -> Float[Tensor, " p"]:
         """How likely each patch in a picture is found again in one of the photos that saw it; 1 where none did."""
@@ -127,16 +131,13 @@ class Planner:
         likely = ((UNMATCHED_DEG - angle) / (UNMATCHED_DEG - MATCHED_DEG)).clamp(0, 1)
         return torch.where((p.seen[self._taken] > 0).any(0), likely, 1.0)
 
-    def _errors(
-        self, information: Float[Tensor, "p 3 3"], unseen: Float[Tensor, " p"], taken: Sequence[int]
-    ) -> Float[Tensor, " view"]:
+    def _errors(self, information: Float[Tensor, "p 3 3"], revealed: Float[Tensor, " p"]) -> Float[Tensor, " view"]:
         """Each picture's mean squared error over its pixels, from what is known of its patches."""
         p = self._pictures
         covariance = position_covariance([information], self._variance, self._prior)
         limit = p.weight * COLOUR_VARIANCE
         linear = (p.position.flatten(2) * covariance.flatten(1)).sum(-1)
         placed = limit * linear / (limit + linear).clamp(min=1e-12)
+        unseen = self._unseen * (1 - REVEALED_BY_ONE * revealed).clamp(min=0)
         wrong = ((1 - unseen) * placed + unseen * limit).sum(1)
-        holes = p.unknown_px * COLOUR_VARIANCE
-        holes[list(taken)] = 0  # where nothing is rendered now, something will be once its photo is there
-        return (wrong + holes) / p.pixels
+        return wrong / p.pixels

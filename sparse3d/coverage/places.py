@@ -109,7 +109,7 @@ def look_at(
     right = right / np.linalg.norm(right)
     down = np.cross(forward, right)
     turned = np.stack(
-        [np.cos(roll) * right + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * right, forward], 1
+        [np.cos(roll) * right - np.sin(roll) * down, np.cos(roll) * down + np.sin(roll) * right, forward], 1
     )
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = turned, centre

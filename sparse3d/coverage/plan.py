@@ -3,20 +3,40 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from sparse3d.core.cameras import Cameras, concatenate
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.coverage.gains import Planner
-from sparse3d.coverage.information import noise_variance
+from sparse3d.coverage.information import noise_variance, working_camera
 from sparse3d.coverage.patches import Patches, find_patches
 from sparse3d.coverage.pictures import Pictures, pictures_of
+from sparse3d.coverage.places import propose, step_length
 from sparse3d.coverage.seen import Seen, seen_by
+from sparse3d.eval.coverage import render_depth
 from sparse3d.render.rasterise import RenderOptions
 
 PROBES = 4
 """Random pictures a view; a patch's information sums over its dozen Gaussians, which evens the estimate out further."""
+
+
+MIN_ROOM = 0.25
+"""The nearest things in a new picture may be this much of the photos' usual distance away, not less."""
+NEAREST = 5
+"""Percentile of the depths that counts as the nearest things."""
+LEAST_SEEN = 0.05
+"""Share of a picture that has to show something before its depths say anything."""
+
+
+class DepthsSeen(NamedTuple):
+    """z-depths of what a camera sees, in scene units: the median, the nearest things, the middle of the picture."""
+
+    usual: float
+    nearest: float
+    middle: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,33 @@ class Plan:
         return dataclasses.replace(self, pictures=self.pictures.select([*range(self.photos), *kept]))
 
 
+def places_around(scene: Reconstruction, options: RenderOptions) -> tuple[Cameras, float]:
+    """Places around a scene's photos from which its nearest things are not right before the lens; and the length of a step."""
+    count = len(scene.cameras)
+    focus = np.array([depths_seen(scene, scene.cameras.select([i]), options).usual for i in range(count)])
+    if not np.isfinite(focus).any():
+        middle = scene.gaussians.means.double().median(0).values
+        focus = (scene.cameras.centres.double() - middle).norm(dim=1).clamp(min=1e-6).numpy()
+    focus = np.where(np.isfinite(focus), focus, np.median(focus[np.isfinite(focus)]))
+    step = step_length(scene.cameras, focus)
+    places = propose(scene.cameras.to(torch.float64), focus, step)
+    nearest = [depths_seen(scene, places.select([i]), options).nearest for i in range(len(places))]
+    least = MIN_ROOM * float(np.median(focus))
+    return places.select([i for i, near in enumerate(nearest) if least <= near < np.inf]), step
+
+
+def depths_seen(scene: Reconstruction, camera: Cameras, options: RenderOptions) -> DepthsSeen:
+    """How far away the things are that a camera sees; infinite where it sees next to nothing."""
+    depth = render_depth(scene, working_camera(camera), options).depth
+    known = depth[depth > 0]
+    if len(known) < LEAST_SEEN * depth.size:
+        return DepthsSeen(np.inf, np.inf, np.inf)
+    height, width = depth.shape
+    middle = depth[2 * height // 5 : 3 * height // 5 + 1, 2 * width // 5 : 3 * width // 5 + 1]
+    middle = middle[middle > 0] if (middle > 0).any() else known
+    return DepthsSeen(float(np.median(known)), float(np.percentile(known, NEAREST)), float(np.median(middle)))
+
+
 def make_plan(scene: Reconstruction, candidates: Cameras, *, seed: int, options: RenderOptions) -> Plan:
     """Look at a scene from its photos' cameras and from others.
 
@@ -73,7 +120,12 @@ def make_plan(scene: Reconstruction, candidates: Cameras, *, seed: int, options:
 def rank_cameras(
     scene: Reconstruction, candidates: Cameras, *, seed: int, options: RenderOptions | None = None
 ) -> list[float]:
-    """The gain of each candidate if it alone were added; see `gains`."""
-    made = make_plan(scene, candidates, seed=seed, options=options or RenderOptions())
-    planner = made.planner()
-    return [planner.gain(i) for i in made.candidates]
+    """The gain of each candidate if it alone were added; see `gains`.
+
+    The pictures that count are those of the photos, of the places around them and of the other candidates.
+    """
+    options = options or RenderOptions()
+    places, _ = places_around(scene, options)
+    cameras = concatenate([candidates.to(torch.float64), places])
+    planner = make_plan(scene, cameras, seed=seed, options=options).planner()
+    return [planner.gain(len(scene.cameras) + i) for i in range(len(candidates))]
