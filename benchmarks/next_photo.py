@@ -25,7 +25,7 @@ from sparse3d.bench.machine import machine
 from sparse3d.coverage.plan import PROBES, rank_cameras
 from sparse3d.render.rasterise import RenderOptions
 
-NAMES = ["strecha_fountain_p11", "strecha_herzjesu_p25", "rgbd_7scenes_kitchen"]
+NAMES = ["strecha_fountain_p11", "strecha_herzjesu_p25", "rgbd_7scenes_kitchen", "tum_fr3_office17"]
 
 
 def run_trial(root: Path, trial: Trial, work: Path) -> dict:

@@ -49,27 +49,33 @@ class Planner:
     """What the photos of a scene know, and what others would add.
 
     Args:
-        pictures: those taken and those that could be. Together they stand for what somebody may want to see.
+        pictures: those taken and those that could be.
         taken: indices of those that were taken.
+        wanted: indices of those that stand for what somebody may want to see, the same for all that are compared.
         distance: `Patches.distance`.
         variance: of the photos' residuals.
     """
 
     def __init__(
-        self, pictures: Pictures, taken: Sequence[int], distance: Float[Tensor, " p"], variance: float
+        self,
+        pictures: Pictures,
+        taken: Sequence[int],
+        wanted: Sequence[int],
+        distance: Float[Tensor, " p"],
+        variance: float,
     ) -> None:
-        self._pictures, self._variance = pictures, variance
+        self._pictures, self._variance, self._wanted = pictures, variance, list(wanted)
         self._prior = PRIOR_SHARE * distance
         self._taken = list(taken)
         self._information = pictures.position[self._taken].sum(0)
         self._unseen = (1 - pictures.seen[self._taken]).amin(0)
         self._revealed = torch.zeros_like(self._unseen)
-        self._error = self._errors(self._information, self._revealed)
+        self._error = self._expected(self._information, self._revealed)
 
     @property
     def error(self) -> float:
-        """Mean expected error of all pictures: squared colour difference over three channels, mean over pixels."""
-        return float(self._error.mean())
+        """Mean expected error of the wanted pictures: squared colour difference over three channels, mean over pixels."""
+        return self._error
 
     @property
     def covariance(self) -> Float[Tensor, "p 3 3"]:
@@ -83,15 +89,14 @@ class Planner:
         return float(again.sum() / p.pixels[picture])
 
     def gain(self, picture: int) -> float:
-        """By how much taking a picture would lower the mean expected error of all others: its own place has its photo then."""
-        others = torch.arange(len(self._error)) != picture
-        return float((self._error - self._errors(*self._with(picture)))[others].mean())
+        """By how much taking a picture would lower `error`."""
+        return self._error - self._expected(*self._with(picture))
 
     def take(self, picture: int) -> None:
         """Count a picture as taken from now on."""
         self._information, self._revealed = self._with(picture)
         self._taken.append(picture)
-        self._error = self._errors(self._information, self._revealed)
+        self._error = self._expected(self._information, self._revealed)
 
     def choose(self, candidates: Sequence[int], count: int, *, least: float) -> list[Choice]:
         """Up to so many pictures, the best one first, each chosen as if those before it had been taken.
@@ -131,13 +136,15 @@ class Planner:
         likely = ((UNMATCHED_DEG - angle) / (UNMATCHED_DEG - MATCHED_DEG)).clamp(0, 1)
         return torch.where((p.seen[self._taken] > 0).any(0), likely, 1.0)
 
-    def _errors(self, information: Float[Tensor, "p 3 3"], revealed: Float[Tensor, " p"]) -> Float[Tensor, " view"]:
-        """Each picture's mean squared error over its pixels, from what is known of its patches."""
+    def _expected(self, information: Float[Tensor, "p 3 3"], revealed: Float[Tensor, " p"]) -> float:
+        """The wanted pictures' mean squared error over their pixels, from what is known of their patches."""
         p = self._pictures
         covariance = position_covariance([information], self._variance, self._prior)
-        limit = p.weight * COLOUR_VARIANCE
-        linear = (p.position.flatten(2) * covariance.flatten(1)).sum(-1)
-        placed = limit * linear / (limit + linear).clamp(min=1e-12)
         unseen = self._unseen * (1 - REVEALED_BY_ONE * revealed).clamp(min=0)
-        wrong = ((1 - unseen) * placed + unseen * limit).sum(1)
-        return wrong / p.pixels
+        total = 0.0
+        for view in self._wanted:  # one after the other: all at once would copy every picture's matrices
+            limit = p.weight[view] * COLOUR_VARIANCE
+            linear = (p.position[view] * covariance).sum((-1, -2))
+            placed = limit * linear / (limit + linear).clamp(min=1e-12)
+            total += float(((1 - unseen) * placed + unseen * limit).sum() / p.pixels[view])
+        return total / len(self._wanted)

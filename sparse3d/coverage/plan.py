@@ -62,9 +62,14 @@ class Plan:
         """The candidates' indices among the pictures."""
         return list(range(self.photos, len(self.pictures.pixels)))
 
-    def planner(self) -> Planner:
-        """With the photos taken and no candidate."""
-        return Planner(self.pictures, range(self.photos), self.patches.distance, self.variance)
+    def planner(self, wanted: Sequence[int] | None = None) -> Planner:
+        """With the photos taken and no candidate.
+
+        Args:
+            wanted: the pictures whose errors count, by their indices; all where None.
+        """
+        wanted = range(len(self.pictures.pixels)) if wanted is None else wanted
+        return Planner(self.pictures, range(self.photos), wanted, self.patches.distance, self.variance)
 
     def with_candidates(self, kept: Sequence[int]) -> "Plan":
         """The same with only some of the candidates, by their indices among the pictures."""
@@ -122,10 +127,11 @@ def rank_cameras(
 ) -> list[float]:
     """The gain of each candidate if it alone were added; see `gains`.
 
-    The pictures that count are those of the photos, of the places around them and of the other candidates.
+    The pictures that count are those of the photos and of the places around them, whatever the candidates are.
     """
     options = options or RenderOptions()
     places, _ = places_around(scene, options)
-    cameras = concatenate([candidates.to(torch.float64), places])
-    planner = make_plan(scene, cameras, seed=seed, options=options).planner()
-    return [planner.gain(len(scene.cameras) + i) for i in range(len(candidates))]
+    cameras = concatenate([places, candidates.to(torch.float64)])
+    known = len(scene.cameras) + len(places)
+    planner = make_plan(scene, cameras, seed=seed, options=options).planner(range(known))
+    return [planner.gain(known + i) for i in range(len(candidates))]
