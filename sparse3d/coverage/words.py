@@ -76,7 +76,7 @@ def _where(offset: Float[ndarray, "3"], name: str) -> str:
         return f"where {name} was taken"
     first, *rest = told
     anchor = f" of {name}" if first.endswith(("right", "left")) else f" from {name}"
-    return " and ".join([first + anchor, *rest])
+    return " and ".join([", ".join([first + anchor, *rest[:-1]]), *rest[-1:]])
 
 
 def _turned(place: Float[ndarray, "4 4"], axes: Float[ndarray, "3 3"], pose: Float[ndarray, "4 4"]) -> str:

@@ -24,6 +24,7 @@ def place_at(x: float, y: float, z: float, target: tuple[float, float, float]) -
         ((0, -1.0, 0), (0, -1.0, 4.0), "one step higher from #, looking the same way, facing what # shows at the top"),
         ((0, 0, -2.0), (0, 0, 4.0), "two steps back from #, looking the same way, facing what # shows in the middle"),
         ((1.5, 0, -0.5), (1.5, 0, 3.5), "one and a half steps to the right of # and half a step back"),
+        ((1.0, 0.5, -0.8), (1.0, 0.5, 3.2), "one step to the right of #, three quarters of a step back and half a step lower"),
         ((0, 0, 0), (-4.0, 0, 4.0), "where # was taken, turned 45° to the left, facing what lies beyond the left edge of #"),
         ((0, 0, 0), (0, 2.4, 4.0), "where # was taken, turned 30° down, facing what lies beyond the lower edge of #"),
     ],
