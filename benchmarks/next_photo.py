@@ -1,6 +1,6 @@
 """Is the recommended photo worth more than another one? Trials on photo sets with more photos than are given.
 
-usage: python benchmarks/next_photo.py SETS_DIR [NAME...] [--trials 5] [--work DIR] [--out FILE]
+usage: python benchmarks/next_photo.py SETS_DIR [NAME[:TRIALS]...] [--trials 5] [--work DIR] [--out FILE]
 
 Each trial gives three neighbouring photos with their true cameras to the program, holds back up to five candidates and up to
 six test photos nearby (benchmarks/next_photo_trials.py), and lets the program choose one candidate by its camera alone. Then
@@ -100,18 +100,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "next_photo.json")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    names = args.names
+    wanted = {name: int(count or args.trials) for name, _, count in (entry.partition(":") for entry in args.names)}
     trials = [
         run_trial(args.sets / name, draw_trial(args.sets / name, seed), args.work)
-        for seed in range(args.trials)
-        for name in names
+        for name, count in wanted.items()
+        for seed in range(count)
     ]
     methods = ("ours", "fisher_rf")
     result = {
         "machine": machine(),
         "protocol": " ".join((__doc__ or "").split("\n\n")[2].split()),
         "all": {method: summary(trials, method) for method in methods},
-        "sets": {n: {m: summary([t for t in trials if t["set"] == n], m) for m in methods} for n in names},
+        "sets": {n: {m: summary([t for t in trials if t["set"] == n], m) for m in methods} for n in wanted},
         "trials": trials,
     }
     for method in methods:
