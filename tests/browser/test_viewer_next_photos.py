@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter
 
 from sparse3d.core import se3
 from sparse3d.core.coverage import Coverage, NextPhoto
@@ -46,6 +47,20 @@ def ghosts(visit) -> np.ndarray:
     return (red > 140) & (green < 90) & (blue > 60) & (blue < 130) & (abs(picture.sum(-1) - 309) < 90)
 
 
+def on_the_right(visit) -> np.ndarray:
+    """The same in the right half of the picture."""
+    mask = ghosts(visit)
+    mask[:, : mask.shape[1] // 2] = False
+    return mask
+
+
+def thickest(visit) -> tuple[float, float]:
+    """The pixel (x, y) in the right half with the most ghost pixels around it."""
+    around = uniform_filter(on_the_right(visit).astype(float), size=7)
+    y, x = np.unravel_index(around.argmax(), around.shape)
+    return float(x), float(y)
+
+
 def test_places_are_drawn_told_and_hidden(page, keep_picture):
     page.step_back()
     wait_for(lambda: ghosts(page).sum() > 150, "the places to show")
@@ -71,11 +86,11 @@ def test_a_button_and_a_click_lead_there(page):
     page.press("+2")
     wait_for(lambda: stands_at(page.camera, second), "the eye to go to the second place")
     page.step_back()
-    wait_for(lambda: ghosts(page).sum() > 150, "the places to show")
-    right = ghosts(page)
-    right[:, : right.shape[1] // 2] = False
-    y, x = np.argwhere(right)[0]
-    page.page.mouse.click(float(x), float(y))
+    wait_for(lambda: on_the_right(page).sum() > 100, "the first place to show")
+    # Where its lines are thickest, and only once the picture has come to rest.
+    wait_for(lambda: thickest(page) == thickest(page), "the picture to rest")
+    x, y = thickest(page)
+    page.page.mouse.click(x, y)
     wait_for(lambda: stands_at(page.camera, first), "the click to lead to the first place")
     assert page.handle.session.state.photo == "first.jpg", "no photo was chosen"
     page.look_through("first.jpg")
