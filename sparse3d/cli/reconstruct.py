@@ -44,6 +44,8 @@ def reconstruct(
 
     from sparse3d.cli.console import Console
     from sparse3d.cli.live import live_page
+    from sparse3d.io.coverage_json import read_coverage
+    from sparse3d.io.run_folder import RunFolder
     from sparse3d.pipeline.config import load_config
     from sparse3d.pipeline.reconstruct import reconstruct as run
 
@@ -63,6 +65,9 @@ def reconstruct(
                 listener = console if page is None else page.beside(console)
                 run(photos, out, known=cameras, names=images or None, config=settings, listener=listener)
             console.say(f"\nDone: {out / 'report.html'} tells how it went; `sparse3d view {out}` shows it.")
+            best = read_coverage(RunFolder.open(out).coverage).next_photos[:1]
+            for place in best:
+                console.say(f"Next photo: {place.text} (removes about {100 * place.gain:.0f} % of the expected error).")
             if page is not None:
                 page.show_result(out)
     finally:

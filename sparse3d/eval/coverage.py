@@ -75,14 +75,20 @@ def render_depth(scene: Reconstruction, camera: Cameras, options: RenderOptions)
 
 def training_views(scene: Reconstruction, options: RenderOptions) -> tuple[TrainingView, ...]:
     """How far each of the run's own cameras sees, at the scoring resolution."""
-    views = []
-    for i in range(len(scene.cameras)):
-        camera = at_scoring_resolution(scene.cameras.select([i]))
-        pinhole = covering_pinhole(camera)
-        depth = _pinhole_depth(scene, camera, pinhole, options).depth
-        farthest = maximum_filter(np.where(depth > 0, depth, np.float32(np.inf)), size=3)
-        views.append(TrainingView(camera, pinhole, farthest * np.float32(1 + HIDDEN_BEHIND)))
-    return tuple(views)
+    cameras = [at_scoring_resolution(scene.cameras.select([i])) for i in range(len(scene.cameras))]
+    return tuple(seeing_view(scene, camera, options) for camera in cameras)
+
+
+def seeing_view(scene: Reconstruction, camera: Cameras, options: RenderOptions) -> TrainingView:
+    """How far a camera sees in a reconstruction, whether its photo was taken or not.
+
+    Args:
+        camera: one view with known pose and intrinsics, at the size wanted.
+    """
+    pinhole = covering_pinhole(camera)
+    depth = _pinhole_depth(scene, camera, pinhole, options).depth
+    farthest = maximum_filter(np.where(depth > 0, depth, np.float32(np.inf)), size=3)
+    return TrainingView(camera, pinhole, farthest * np.float32(1 + HIDDEN_BEHIND))
 
 
 def covered_pixels(
@@ -104,7 +110,7 @@ def covered_pixels(
     world = (rays * np.where(finite, depth.reshape(-1, 1), 1.0) - finite * pose[:3, 3]) @ pose[:3, :3]
     covered = np.zeros(depth.size, bool)
     for view in trained:
-        covered |= _sees(view, world, known.ravel())
+        covered |= sees(view, world, known.ravel())
     return _without_specks(covered.reshape(depth.shape))
 
 
@@ -122,8 +128,8 @@ def at_scoring_resolution(camera: Cameras) -> Cameras:
     return camera.resized([(max(1, width // factor), max(1, height // factor))])
 
 
-def _sees(view: TrainingView, world: Float[ndarray, "n 3"], finite: Bool[ndarray, " n"]) -> Bool[ndarray, " n"]:
-    """Which points (or, where not finite, directions) a training view sees."""
+def sees(view: TrainingView, world: Float[ndarray, "n 3"], finite: Bool[ndarray, " n"]) -> Bool[ndarray, " n"]:
+    """Which points (or, where not finite, directions) a view sees."""
     pose, lens_K, distortion = _arrays(view.camera)
     cam = world @ pose[:3, :3].T + finite[:, None] * pose[:3, 3]
     seen = np.zeros(len(world), bool)

@@ -56,7 +56,7 @@ def read_cameras_json(path: Path) -> Cameras:
         if name in names:
             raise InputError(f"{path}: camera {name!r} is listed twice; remove one")
         names.append(name)
-    parsed = [_parse_camera(f"{path}: camera {name!r}", entry) for name, entry in zip(names, entries, strict=True)]
+    parsed = [parse_camera(f"{path}: camera {name!r}", entry) for name, entry in zip(names, entries, strict=True)]
     sizes, intrinsics, distortion, poses = zip(*parsed, strict=True)
     K = torch.tensor(np.stack(intrinsics))
     cam_from_world = torch.tensor(np.stack(poses))
@@ -96,20 +96,25 @@ def write_cameras_json(path: Path, cameras: Cameras, *, extra: Mapping[str, Mapp
     Raises:
         InputError: the file cannot be written.
     """
-    entries = []
-    for i, name in enumerate(cameras.names):
-        entry: dict[str, Any] = {"file": name, "width": cameras.sizes[i][0], "height": cameras.sizes[i][1]}
-        K = cameras.K[i].detach().double().cpu()
-        if K.isfinite().all():
-            entry |= zip(_INTRINSICS, (K[0, 0].item(), K[1, 1].item(), K[0, 2].item(), K[1, 2].item()), strict=True)
-        if (cameras.distortion[i] != 0).any():
-            entry["distortion"] = cameras.distortion[i].detach().double().cpu().tolist()
-        pose = cameras.cam_from_world[i].detach().double().cpu()
-        if pose.isfinite().all():
-            entry["cam_from_world"] = pose.tolist()
-        entries.append(entry | dict((extra or {}).get(name, {})))
+    entries = [
+        {"file": n} | camera_entry(cameras, i) | dict((extra or {}).get(n, {})) for i, n in enumerate(cameras.names)
+    ]
     lines = ",\n".join(" " + json.dumps(entry, allow_nan=False) for entry in entries)
     atomic_write_text(Path(path), f'{{"version": {VERSION}, "axes": "opencv", "cameras": [\n{lines}\n]}}\n')
+
+
+def camera_entry(cameras: Cameras, index: int) -> dict[str, Any]:
+    """One camera as plain values, without its name; distortion is left out where it is zero, what is NaN as well."""
+    entry: dict[str, Any] = {"width": cameras.sizes[index][0], "height": cameras.sizes[index][1]}
+    K = cameras.K[index].detach().double().cpu()
+    if K.isfinite().all():
+        entry |= zip(_INTRINSICS, (K[0, 0].item(), K[1, 1].item(), K[0, 2].item(), K[1, 2].item()), strict=True)
+    if (cameras.distortion[index] != 0).any():
+        entry["distortion"] = cameras.distortion[index].detach().double().cpu().tolist()
+    pose = cameras.cam_from_world[index].detach().double().cpu()
+    if pose.isfinite().all():
+        entry["cam_from_world"] = pose.tolist()
+    return entry
 
 
 def group_by_intrinsics(sizes: Any, intrinsics: Any, distortion: Any) -> list[int]:
@@ -197,8 +202,12 @@ def _checked_name(path: Path, index: int, entry: Any) -> str:
     return name
 
 
-def _parse_camera(where: str, entry: dict[str, Any]) -> tuple[tuple[int, int], np.ndarray, list[float], np.ndarray]:
-    """Size, K, distortion and pose of one entry."""
+def parse_camera(where: str, entry: dict[str, Any]) -> tuple[tuple[int, int], np.ndarray, list[float], np.ndarray]:
+    """Size, K, distortion and pose of one entry.
+
+    Raises:
+        InputError: it makes no sense; the message begins with `where`.
+    """
     width, height = (int(x) if x == int(x) else 0 for x in checked_numbers(where, entry, ("width", "height")))
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise InputError(f"{where}: width and height must be whole numbers from 1 to {MAX_SIDE}")

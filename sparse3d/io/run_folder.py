@@ -96,6 +96,11 @@ class RunFolder:
         return self.root / "metrics.json"
 
     @property
+    def coverage(self) -> Path:
+        """What the photos cover, and where to take the next one (`io.coverage_json`)."""
+        return self.root / "coverage.json"
+
+    @property
     def evaluation(self) -> Path:
         """What `sparse3d evaluate` measured last."""
         return self.root / "evaluation.json"

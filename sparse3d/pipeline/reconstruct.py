@@ -26,6 +26,7 @@ from sparse3d.io.photos import load_photos
 from sparse3d.io.run_folder import RunFolder
 from sparse3d.optim.optimise import OptimResult, optimise
 from sparse3d.pipeline.config import ReconstructConfig, load_config
+from sparse3d.pipeline.coverage import write_coverage_of
 from sparse3d.pipeline.listener import Listener
 from sparse3d.pipeline.outputs import sure_share, write_outputs
 from sparse3d.pipeline.report import write_report
@@ -108,10 +109,15 @@ def reconstruct(
                 checkpoints=FileCheckpoints(run.stage_path("optimise", key)),
             )
             done(_optimised_line(result))
+        with watch("coverage") as done:
+            scene = _assemble(result, prior, images, config, watch.seconds)
+            options = RenderOptions(threads=config.threads or None)
+            coverage, next_pictures = write_coverage_of(run, scene, seed=config.seed, options=options)
+            done(f"{100 * coverage.seen_twice:.0f} % of what shows from around the photos was seen by two or more")
         with watch("outputs") as done:
             reconstruction = _assemble(result, prior, images, config, watch.seconds)
             views = write_outputs(run, reconstruction, result.working_cameras, prior, config)
-            write_report(run.report, run_report(run, reconstruction, prior, views))
+            write_report(run.report, run_report(run, reconstruction, prior, views, coverage, next_pictures))
             done(str(run.report))
     return reconstruction
 

@@ -8,7 +8,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from sparse3d.core.cameras import Cameras
+from sparse3d.core.coverage import Coverage
 from sparse3d.io.atomic import atomic_write_text
+from sparse3d.pipeline.report_coverage import render_coverage
 from sparse3d.pipeline.report_curves import draw_curve
 from sparse3d.pipeline.report_html import fill_page, table, text
 from sparse3d.pipeline.report_layout import draw_layout
@@ -73,6 +75,8 @@ class ReportContent:
         settings: the resolved configuration, nested.
         versions: of what computed it.
         command: the command that makes it again.
+        coverage: what the photos cover; None leaves it out.
+        next_pictures: what is expected from each of the coverage's recommended places, or none.
     """
 
     title: str
@@ -88,6 +92,8 @@ class ReportContent:
     settings: Mapping[str, object] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
+    coverage: Coverage | None = None
+    next_pictures: tuple[Picture, ...] = ()
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -109,6 +115,7 @@ def render_report(content: ReportContent) -> str:
         _figures(content),
         _pictures(content.views),
         _layout(content),
+        render_coverage(content.coverage, content.next_pictures),
         _curves(content),
         _timings(content),
         _reproduction(content),
@@ -198,12 +205,14 @@ def _pictures(views: Sequence[ReportView]) -> str:
 def _layout(content: ReportContent) -> str:
     if content.cameras is None:
         return ""
-    above, side = draw_layout(content.cameras, content.points)
+    places = () if content.coverage is None else content.coverage.next_photos
+    above, side = draw_layout(content.cameras, content.points, [place.camera for place in places])
     if not above:
         return ""
+    ghosts = "; +1 and so on: where to stand next" if places else ""
     return (
         '<h2>Where the photos were taken</h2><div class="plots">'
-        f"<figure>{above}<figcaption>from above; the photos look up the page</figcaption></figure>"
+        f"<figure>{above}<figcaption>from above; the photos look up the page{ghosts}</figcaption></figure>"
         f"<figure>{side}<figcaption>from the side; the photos look to the right</figcaption></figure></div>"
     )
 

@@ -1,33 +1,14 @@
 """Where the cameras stand, drawn from above and from the side as SVG."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
 
 from sparse3d.core.cameras import Cameras
-
-LEAN_SUPPRESSION = 0.01
-"""How strongly photos' horizontal axes overrule their mean upward direction; any small number does, 0 is singular."""
-
-
-def scene_up(cameras: Cameras) -> Float[ndarray, "3"]:
-    """The direction that is up in the scene, as far as its photos tell: a unit vector in the world.
-
-    People hold cameras level but tilt them, so a photo's x axis is nearly horizontal while its y axis need not be
-    vertical: of all directions near the photos' mean upward one, take that which is most perpendicular to their x axes.
-    Without cameras it is -y, the direction that is up for a world whose axes are those of its first photo.
-    """
-    world_from_cam = cameras.world_from_cam.to(torch.float64)
-    world_from_cam = world_from_cam[world_from_cam.isfinite().all(-1).all(-1)]
-    mean_up = -world_from_cam[:, :3, 1].sum(0)
-    if len(world_from_cam) == 0 or mean_up.norm() < 0.1 * len(world_from_cam):
-        return np.array([0.0, -1.0, 0.0])
-    right = world_from_cam[:, :3, 0]
-    spread = right.T @ right / len(right) + LEAN_SUPPRESSION * torch.eye(3, dtype=torch.float64)
-    up = torch.linalg.solve(spread, mean_up)
-    return (up / up.norm()).numpy()
-
+from sparse3d.core.upright import scene_up
 
 WIDTH, HEIGHT, MARGIN = 420.0, 340.0, 26.0
 
@@ -44,12 +25,15 @@ LABEL_GAP = 11.0
 """From a camera to its number, and between numbers: the height of the letters."""
 
 
-def draw_layout(cameras: Cameras, points: Float[ndarray, "p 3"] | None) -> tuple[str, str]:
+def draw_layout(
+    cameras: Cameras, points: Float[ndarray, "p 3"] | None, ghosts: Sequence[Cameras] = ()
+) -> tuple[str, str]:
     """Cameras and points seen from above and from the side.
 
     Args:
         cameras: numbered from 1 in the drawing; those without a pose are left out.
         points: of the scene, in the same world; not finite ones are ignored.
+        ghosts: places for further photos, one camera each, which get the labels +1, +2 and so on.
 
     Returns:
         Two SVG texts: from above (the photos' mean forward direction goes up the page) and from the side (forward goes to
@@ -69,7 +53,9 @@ def draw_layout(cameras: Cameras, points: Float[ndarray, "p 3"] | None) -> tuple
     dots = np.zeros((0, 3)) if points is None else np.asarray(points, np.float64)
     dots = dots[np.isfinite(dots).all(-1)]
     dots = dots[:: max(1, -(-len(dots) // MAX_POINTS))]
-    outlines = {i + 1: _outline(world_from_cam[i], cameras, i) for i in placed}
+    outlines = {f"{i + 1}": _outline(world_from_cam[i], cameras, i) for i in placed}
+    for i, ghost in enumerate(ghosts, 1):
+        outlines[f"+{i}"] = _outline(ghost.world_from_cam[0].to(torch.float64).numpy(), ghost, 0)
     above = _draw_plane(outlines, dots, np.stack([right, forward]), "Cameras and scene from above")
     side = _draw_plane(outlines, dots, np.stack([forward, up]), "Cameras and scene from the side")
     return above, side
@@ -89,7 +75,7 @@ def _outline(
 
 
 def _draw_plane(
-    outlines: dict[int, tuple[Float[ndarray, "3"], Float[ndarray, "4 3"]]],
+    outlines: dict[str, tuple[Float[ndarray, "3"], Float[ndarray, "4 3"]]],
     dots: Float[ndarray, "p 3"],
     plane_from_world: Float[ndarray, "2 3"],
     title: str,
@@ -117,8 +103,9 @@ def _draw_plane(
         tip = place(centre[None] @ plane_from_world.T)[0]
         ends = place((centre + length * corners) @ plane_from_world.T)
         first, second = _widest(tip, ends)
+        kind = "camera ghost" if number.startswith("+") else "camera"
         parts.append(
-            f'<path class="camera" d="M{tip[0]:.1f} {tip[1]:.1f}L{first[0]:.1f} {first[1]:.1f}'
+            f'<path class="{kind}" d="M{tip[0]:.1f} {tip[1]:.1f}L{first[0]:.1f} {first[1]:.1f}'
             f'L{second[0]:.1f} {second[1]:.1f}Z"/>'
         )
         away = tip - (first + second) / 2

@@ -3,6 +3,7 @@
 import shlex
 import sys
 
+from sparse3d.core.coverage import Coverage
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.io.depth_files import colour_depth
@@ -10,12 +11,17 @@ from sparse3d.io.image_files import to_bytes
 from sparse3d.io.run_folder import RunFolder
 from sparse3d.pipeline.outputs import TrainedView, training_metrics
 from sparse3d.pipeline.report import ReportContent, ReportView
-from sparse3d.pipeline.report_pictures import error_map
+from sparse3d.pipeline.report_pictures import Picture, error_map
 from sparse3d.pipeline.verdict import verdict
 
 
 def run_report(
-    run: RunFolder, reconstruction: Reconstruction, prior: GeometryPrior, views: list[TrainedView]
+    run: RunFolder,
+    reconstruction: Reconstruction,
+    prior: GeometryPrior,
+    views: list[TrainedView],
+    coverage: Coverage,
+    next_pictures: tuple[Picture, ...],
 ) -> ReportContent:
     """Gather what the report shows of a run."""
     provenance = reconstruction.provenance
@@ -33,6 +39,8 @@ def run_report(
         settings=provenance.settings,
         versions=provenance.versions,
         command=_command(),
+        coverage=coverage,
+        next_pictures=next_pictures,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sparse3d.io.coverage_json import read_coverage
 from sparse3d.io.scenes import load_scene
 
 QUICK = """
@@ -43,8 +44,16 @@ def finished(scene, tmp_path_factory):
 
 
 def test_the_run_folder_is_complete(finished, scene):
-    run, _ = finished
-    for name in ("cameras.json", "gaussians.ply", "metrics.json", "config.yaml", "log.txt", "report.html"):
+    run, result = finished
+    for name in (
+        "cameras.json",
+        "gaussians.ply",
+        "coverage.json",
+        "metrics.json",
+        "config.yaml",
+        "log.txt",
+        "report.html",
+    ):
         assert (run / name).stat().st_size > 0, name
     for name in scene.split["sparse3"]["train"]:
         stem = Path(name).stem
@@ -54,6 +63,8 @@ def test_the_run_folder_is_complete(finished, scene):
         assert -10 * np.log10(((rendering - photo) ** 2).mean()) > 20
         assert (run / "depth" / f"{stem}.npz").exists() and (run / "depth" / f"{stem}.png").exists()
     assert "config.yaml" in {p.name for p in run.iterdir()}
+    places = read_coverage(run / "coverage.json").next_photos
+    assert places and f"Next photo: {places[0].text}" in " ".join(result.stderr.split()), "the best place in one line"
 
 
 def test_held_out_views_are_rendered_and_evaluated(finished, scene, tmp_path):

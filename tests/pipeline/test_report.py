@@ -10,9 +10,10 @@ import torch
 
 from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras, intrinsics_matrix
+from sparse3d.core.upright import scene_up
 from sparse3d.pipeline.report import ReportContent, ReportView, render_report, write_report
 from sparse3d.pipeline.report_curves import draw_curve, nice_ticks
-from sparse3d.pipeline.report_layout import draw_layout, scene_up
+from sparse3d.pipeline.report_layout import draw_layout
 from sparse3d.pipeline.report_pictures import encode_pictures, error_map
 from sparse3d.pipeline.report_text import describe_number, describe_seconds, flatten, hide_paths, spell_key
 

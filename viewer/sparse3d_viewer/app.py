@@ -12,6 +12,7 @@ from sparse3d_viewer.film import FilmTool
 from sparse3d_viewer.frame import frame_beside
 from sparse3d_viewer.measure import MeasureTool
 from sparse3d_viewer.move import MoveTool
+from sparse3d_viewer.next_photos import NextPhotosFolder
 from sparse3d_viewer.nodes import BoxNode, CloudNode, SplatNode, SurfaceNode
 from sparse3d_viewer.painter import Painter
 from sparse3d_viewer.panel import Panel, build_scene_tab, connect_panel
@@ -34,7 +35,7 @@ class ViewerHandle:
     Attributes:
         server: viser's, for those who want to add to the scene.
         session: the runs and what is shown of them.
-        panel: the controls of the first tab; measure, crop, film, export: those of the others.
+        panel: the controls of the first tab; next_photos: its last folder; measure, crop, film, export: of the others.
     """
 
     def __init__(self, server: PageServer, session: Session) -> None:
@@ -93,6 +94,7 @@ class ViewerHandle:
         tabs = gui.add_tab_group()
         with tabs.add_tab("Scene"):
             handles = build_scene_tab(gui, session)
+            self.next_photos = NextPhotosFolder(self.server, session, self.look_through)
         with tabs.add_tab("Tools"):
             self.move = MoveTool(self.server, self.visitors)
             self.measure = MeasureTool(self.server, session)
@@ -122,7 +124,8 @@ class ViewerHandle:
     def _clicked(self, client: viser.ClientHandle, name: str) -> None:
         """A camera was clicked, which is not meant while measuring: the click is for what lies under it."""
         if not self.measure.active.value:
-            self.session.update(photo=name)
+            if all(name != place.name for place in self.session.run.places):
+                self.session.update(photo=name)
             self.look_through(client, name)
 
     def _welcome(self, client: viser.ClientHandle) -> None:

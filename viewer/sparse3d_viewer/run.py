@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sparse3d.core.coverage import Coverage
 from sparse3d.core.errors import InputError
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.io.colmap import read_colmap
+from sparse3d.io.coverage_json import read_coverage
 from sparse3d.io.gaussian_layers import read_gaussian_layers
 from sparse3d.io.image_files import read_image
 from sparse3d.io.json_files import read_json_object
@@ -35,6 +37,7 @@ class LoadedRun:
         points: positions (n 3) and colours (n 3) of the sparse points; None where there are none.
         metrics: the few figures that the panel shows, by their names in words; empty where nothing was measured.
         layers: figures (n) for each Gaussian that the run folder holds, by name (`io.gaussian_layers`).
+        coverage: what the photos cover and where the next ones should be taken; None where the run does not tell.
         folder: where photos, renderings, depth and mesh are read from when they are asked for; None for what is in
             memory only.
     """
@@ -45,6 +48,7 @@ class LoadedRun:
     points: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None
     metrics: dict[str, object] = field(default_factory=dict)
     layers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    coverage: Coverage | None = None
     folder: RunFolder | None = None
 
 
@@ -70,6 +74,7 @@ def load_run(path: Path) -> LoadedRun:
         points=_read_points(run),
         metrics=metrics,
         layers=read_gaussian_layers(run.layers, len(reconstruction.gaussians)),
+        coverage=_read_coverage(run),
         folder=run,
     )
 
@@ -104,6 +109,16 @@ def _look_up(document: Mapping[str, Any], keys: tuple[str, ...]) -> float | None
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, int | float) else None
+
+
+def _read_coverage(run: RunFolder) -> Coverage | None:
+    if not run.coverage.is_file():
+        return None  # a run of an earlier version
+    try:
+        return read_coverage(run.coverage)
+    except InputError as error:
+        log.warning("no places for next photos: %s", error)
+        return None
 
 
 def _read_points(run: RunFolder) -> tuple[NDArray[np.float64], NDArray[np.uint8]] | None:

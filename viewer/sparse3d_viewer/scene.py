@@ -10,7 +10,7 @@ from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import SH_C0, Gaussians
 from sparse3d.core.reconstruction import Reconstruction
-from sparse3d.pipeline.report_layout import scene_up
+from sparse3d.core.upright import scene_up
 from sparse3d.render.options import RenderOptions
 from sparse3d_viewer.frame import DisplayFrame, frame_for
 from sparse3d_viewer.viewpoint import Viewpoint, depths_seen, distance_seen, frustum_size, placed_cameras, viewpoint_of

@@ -40,7 +40,8 @@ class ViewState:
         photo: name of the photo that is chosen; empty where there is none.
         layer: of `layers` or `drawing`, or one that the run folder holds.
         comparison, wipe: of `compare`.
-        splats, cameras, points, surface, mesh: shown or hidden; the surface is that of the chosen photo's depth.
+        splats, cameras, places, points, surface, mesh: shown or hidden; the places are those for next photos, the surface
+            is that of the chosen photo's depth.
         splat_size: factor on the splats' standard deviations.
         min_opacity: fainter splats are hidden.
         background: colour behind everything.
@@ -54,6 +55,7 @@ class ViewState:
     wipe: float = 0.5
     splats: bool = True
     cameras: bool = True
+    places: bool = True
     points: bool = False
     surface: bool = False
     mesh: bool = False

@@ -12,6 +12,7 @@ from sparse3d_viewer.layers import COLOUR, ERROR, RECOLOURED, Painted, gaussian_
 from sparse3d_viewer.photos import PhotoPair, read_pair
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.scene import DisplayScene, build_scene
+from sparse3d_viewer.viewpoint import Viewpoint, distance_seen, viewpoint_of
 
 
 class ShownRun:
@@ -20,6 +21,7 @@ class ShownRun:
     Attributes:
         loaded: what the run folder gave.
         scene: what is drawn of it.
+        places: where the next photos should be taken, named +1, +2 and so on, the best one first.
         aligned: whether it stands where the page's first run stands; False where the two have too few photos in common.
     """
 
@@ -27,6 +29,7 @@ class ShownRun:
         self.loaded = loaded
         self.aligned = aligned
         self.scene: DisplayScene = build_scene(loaded.reconstruction, loaded.points, frame)
+        self.places = _places(loaded, self.scene)
         self._pairs: dict[str, PhotoPair | None] = {}
         self._painted: dict[str, Painted] = {}
         self._lock = threading.Lock()
@@ -72,3 +75,14 @@ class ShownRun:
             return values_of(self.loaded.reconstruction, layer)
         pairs = {v.name: pair for v in self.scene.viewpoints if (pair := self._pair(v.name)) is not None}
         return gaussian_errors(self.loaded.reconstruction, pairs)
+
+
+def _places(loaded: LoadedRun, scene: DisplayScene) -> tuple[Viewpoint, ...]:
+    """The recommended places in display units."""
+    gaussians = loaded.reconstruction.gaussians.activate()
+    means, opacities = gaussians.means.detach().cpu().double(), gaussians.opacities.detach().cpu()
+    places = []
+    for i, place in enumerate(loaded.coverage.next_photos if loaded.coverage else (), 1):
+        camera = place.camera.to(torch.float64).replace(names=(f"+{i}",))
+        places.append(viewpoint_of(camera, 0, scene.frame, distance_seen(camera, 0, means, opacities)))
+    return tuple(places)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 
+from sparse3d.core.coverage import Coverage
 from sparse3d.pipeline.report_text import flatten, hide_paths, spell_key, untold_unplaced
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.scene import DisplayScene
@@ -47,6 +48,18 @@ def quality(run: LoadedRun) -> str:
     if provenance.warnings or provenance.unplaced:
         parts.append(warnings_list(provenance.warnings, provenance.unplaced))
     return "".join(parts)
+
+
+def next_photos(coverage: Coverage | None) -> str:
+    """Where to stand next, in words, with what each place promises."""
+    if coverage is None:
+        return _BLOCK.format("this run does not tell")
+    places = [
+        f"<p style='margin:0.3em 0'><b>+{i}</b> {_clean(place.text)} "
+        f"<span style='opacity:0.7'>(removes about {100 * place.gain:.0f} % of the expected error)</span></p>"
+        for i, place in enumerate(coverage.next_photos, 1)
+    ]
+    return _BLOCK.format("".join(places) or "no place nearby promises much")
 
 
 def metrics_table(metrics: Mapping[str, object]) -> str:

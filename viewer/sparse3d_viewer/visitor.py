@@ -14,6 +14,8 @@ from sparse3d_viewer.viewpoint import Viewpoint
 
 FRUSTUM_COLOUR = (38, 110, 220)
 CHOSEN_COLOUR = (240, 140, 0)
+PLACE_COLOUR = (194, 24, 91)
+"""Of the cameras that nobody has placed yet: where the next photos should be taken."""
 
 HIDE_WITHIN = 3.0
 """A camera is hidden while the visitor's eye is nearer to it than this many times its drawn size: from there its
@@ -45,8 +47,9 @@ class Visitor:
         self._session, self._on_click = session, on_click
         self._through: Viewpoint | None = None
         self._arrived = False  # a message about where the eye was before may still be on its way
-        self._run, self._shown = -1, True
+        self._run, self._shown, self._places_shown = -1, True, True
         self._frusta: list[viser.CameraFrustumHandle] = []
+        self._ghosts: list[viser.CameraFrustumHandle] = []
         self._lock = threading.RLock()
         client.camera.on_update(self.refresh)
 
@@ -63,18 +66,23 @@ class Visitor:
     def follow(self, state: ViewState) -> None:
         """Show what the page shows."""
         with self._lock:
-            self._shown = state.cameras
+            self._shown, self._places_shown = state.cameras, state.places
             if state.run != self._run:
                 self._run = state.run
-                for frustum in self._frusta:
+                for frustum in (*self._frusta, *self._ghosts):
                     frustum.remove()
                 self._frusta = [self._add(i, v) for i, v in enumerate(self._viewpoints)]
+                self._ghosts = [self._add_place(v) for v in self._session.run.places]
                 self._colour_chosen()
             self._hide_nearby(self.client.camera)
 
     def look_through(self, name: str) -> None:
-        """Put the eye where a photo was taken, rolled as the photo was, with the whole photo in the window."""
-        viewpoint = next((v for v in self._viewpoints if v.name == name), None)
+        """Put the eye where a photo was taken, rolled as the photo was, with the whole photo in the window.
+
+        Args:
+            name: of a photo, or of a place for the next one.
+        """
+        viewpoint = next((v for v in (*self._viewpoints, *self._session.run.places) if v.name == name), None)
         if viewpoint is None:
             return
         camera = self.client.camera
@@ -148,14 +156,39 @@ class Visitor:
 
         return frustum
 
+    def _add_place(self, place: Viewpoint) -> viser.CameraFrustumHandle:
+        """A camera without a photo, and its name above it."""
+        size, scene = self._session.run.scene.frustum_size, self.client.scene
+        ghost = scene.add_camera_frustum(
+            f"/places/{place.name}",
+            fov=place.fov_y_rad,
+            aspect=place.aspect,
+            scale=size,
+            thickness=0.03 * size,
+            color=PLACE_COLOUR,
+            wxyz=place.wxyz,
+            position=place.position,
+            cast_shadow=False,
+            receive_shadow=False,
+        )
+        scene.add_label(f"/places/{place.name}/name", place.name, position=(0.0, -0.6 * size, 0.0))
+
+        @ghost.on_click
+        def _(_event: viser.SceneNodePointerEvent) -> None:
+            self._on_click(self.client, place.name)
+
+        return ghost
+
     def _colour_chosen(self) -> None:
         for viewpoint, frustum in zip(self._viewpoints, self._frusta, strict=True):
             frustum.color = CHOSEN_COLOUR if viewpoint.name == self.through else FRUSTUM_COLOUR
 
     def _hide_nearby(self, camera: viser.CameraHandle) -> None:
         """Hide the cameras that stand in the visitor's way, show the others."""
-        for frustum, viewpoint in zip(self._frusta, self._viewpoints, strict=False):
+        drawn = [(f, v, self._shown) for f, v in zip(self._frusta, self._viewpoints, strict=False)]
+        drawn += [(f, v, self._places_shown) for f, v in zip(self._ghosts, self._session.run.places, strict=False)]
+        for frustum, viewpoint, wanted in drawn:
             gap = float(np.linalg.norm(camera.position - viewpoint.position))
-            visible = self._shown and gap > HIDE_WITHIN * self._session.run.scene.frustum_size
+            visible = wanted and gap > HIDE_WITHIN * self._session.run.scene.frustum_size
             if frustum.visible != visible:
                 frustum.visible = visible
