@@ -16,8 +16,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the package sets it
 
 import numpy as np
 from PIL import Image
-from report import RESULTS, machine, write
+from report import RESULTS, write
 
+from sparse3d.bench.machine import machine
 from sparse3d.core.cameras import Cameras
 from sparse3d.eval.image_metrics import from_pixels, psnr, ssim, to_scoring_resolution
 from sparse3d.eval.render_views import render_camera

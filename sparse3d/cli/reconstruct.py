@@ -65,8 +65,8 @@ def reconstruct(
                 listener = console if page is None else page.beside(console)
                 run(photos, out, known=cameras, names=images or None, config=settings, listener=listener)
             console.say(f"\nDone: {out / 'report.html'} tells how it went; `sparse3d view {out}` shows it.")
-            best = read_coverage(RunFolder.open(out).coverage).next_photos[:1]
-            for place in best:
+            found = RunFolder.open(out).coverage
+            for place in read_coverage(found).next_photos[:1] if found.exists() else ():
                 console.say(f"Next photo: {place.text} (removes about {100 * place.gain:.0f} % of the expected error).")
             if page is not None:
                 page.show_result(out)

@@ -28,6 +28,7 @@ class ReconstructConfig:
         depth: how depth is estimated.
         initialise: how Gaussians are made from depth.
         optim: how Gaussians and cameras are optimised.
+        coverage: find out what the photos cover and where to take the next one, which takes some seconds.
         seed: of every random choice.
         threads: of the native kernels; 0 takes what the machine and OMP_NUM_THREADS allow.
     """
@@ -36,6 +37,7 @@ class ReconstructConfig:
     depth: DepthConfig = field(default_factory=DepthConfig)
     initialise: InitialiseConfig = field(default_factory=InitialiseConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    coverage: bool = True
     seed: int = 0
     threads: int = 0
 

@@ -115,7 +115,7 @@ def _settings(folder: RunFolder, config: EvaluateConfig) -> ReconstructConfig:
     """Those of the run, with all cameras held fixed."""
     settings = read_config(folder.config, ReconstructConfig())
     camera = dataclasses.replace(settings.camera, free_known_poses=False, free_known_intrinsics=False)
-    return dataclasses.replace(settings, camera=camera, threads=config.options.threads or 0)
+    return dataclasses.replace(settings, camera=camera, coverage=False, threads=config.options.threads or 0)
 
 
 def _without(

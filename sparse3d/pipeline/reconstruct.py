@@ -109,11 +109,14 @@ def reconstruct(
                 checkpoints=FileCheckpoints(run.stage_path("optimise", key)),
             )
             done(_optimised_line(result))
-        with watch("coverage") as done:
-            scene = _assemble(result, prior, images, config, watch.seconds)
-            options = RenderOptions(threads=config.threads or None)
-            coverage, next_pictures = write_coverage_of(run, scene, seed=config.seed, options=options)
-            done(f"{100 * coverage.seen_twice:.0f} % of what shows from around the photos was seen by two or more")
+        coverage, next_pictures = None, ()
+        run.coverage.unlink(missing_ok=True)  # of an earlier run in the same folder
+        if config.coverage:
+            with watch("coverage") as done:
+                scene = _assemble(result, prior, images, config, watch.seconds)
+                options = RenderOptions(threads=config.threads or None)
+                coverage, next_pictures = write_coverage_of(run, scene, seed=config.seed, options=options)
+                done(f"{100 * coverage.seen_twice:.0f} % of what shows from around the photos was seen by two or more")
         with watch("outputs") as done:
             reconstruction = _assemble(result, prior, images, config, watch.seconds)
             views = write_outputs(run, reconstruction, result.working_cameras, prior, config)

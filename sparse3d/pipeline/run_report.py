@@ -20,7 +20,7 @@ def run_report(
     reconstruction: Reconstruction,
     prior: GeometryPrior,
     views: list[TrainedView],
-    coverage: Coverage,
+    coverage: Coverage | None,
     next_pictures: tuple[Picture, ...],
 ) -> ReportContent:
     """Gather what the report shows of a run."""
