@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sparse3d.optim.terms.binocular import BinocularConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
 from sparse3d.optim.terms.opacity_decay import OpacityDecayConfig
 
@@ -32,7 +33,7 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
-        opacity_decay: terms over several views, likewise.
+        opacity_decay, binocular: terms over several views, likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -61,6 +62,7 @@ class OptimConfig:
     min_opacity: float = 0.01
     dropout: DropoutConfig = field(default_factory=DropoutConfig)
     opacity_decay: OpacityDecayConfig = field(default_factory=OpacityDecayConfig)
+    binocular: BinocularConfig = field(default_factory=BinocularConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

@@ -3,6 +3,7 @@
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.terms.binocular import Binocular
 from sparse3d.optim.terms.dropout import Dropout
 from sparse3d.optim.terms.interface import Term
 from sparse3d.optim.terms.opacity_decay import OpacityDecay
@@ -21,4 +22,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["dropout"] = Dropout(config.dropout)
     if config.opacity_decay.weight > 0:
         terms["opacity_decay"] = OpacityDecay(config.opacity_decay)
+    if config.binocular.weight > 0:
+        terms["binocular"] = Binocular(config.binocular)
     return terms
