@@ -7,6 +7,7 @@ from sparse3d.optim.terms.binocular import Binocular
 from sparse3d.optim.terms.dropout import Dropout
 from sparse3d.optim.terms.interface import Term
 from sparse3d.optim.terms.opacity_decay import OpacityDecay
+from sparse3d.optim.terms.pseudo_views import PseudoViews
 
 
 def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParams) -> dict[str, Term]:
@@ -24,4 +25,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["opacity_decay"] = OpacityDecay(config.opacity_decay)
     if config.binocular.weight > 0:
         terms["binocular"] = Binocular(config.binocular)
+    if config.pseudo_views.weight > 0:
+        terms["pseudo_views"] = PseudoViews(config.pseudo_views, prior)
     return terms
