@@ -5,6 +5,7 @@ from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.terms.binocular import Binocular
 from sparse3d.optim.terms.dropout import Dropout
+from sparse3d.optim.terms.flow import Flow
 from sparse3d.optim.terms.interface import Term
 from sparse3d.optim.terms.opacity_decay import OpacityDecay
 from sparse3d.optim.terms.pseudo_views import PseudoViews
@@ -27,4 +28,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["binocular"] = Binocular(config.binocular)
     if config.pseudo_views.weight > 0:
         terms["pseudo_views"] = PseudoViews(config.pseudo_views, prior)
+    if config.flow.weight > 0:
+        terms["flow"] = Flow(config.flow, prior)
     return terms
