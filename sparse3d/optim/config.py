@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from sparse3d.optim.terms.binocular import BinocularConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
+from sparse3d.optim.terms.floaters import FloatersConfig
 from sparse3d.optim.terms.flow import FlowConfig
 from sparse3d.optim.terms.opacity_decay import OpacityDecayConfig
 from sparse3d.optim.terms.pseudo_views import PseudoViewsConfig
@@ -35,7 +36,7 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
-        opacity_decay, binocular, pseudo_views, flow: terms over several views, likewise.
+        opacity_decay, binocular, pseudo_views, flow, floaters: terms over several views, likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -67,6 +68,7 @@ class OptimConfig:
     binocular: BinocularConfig = field(default_factory=BinocularConfig)
     pseudo_views: PseudoViewsConfig = field(default_factory=PseudoViewsConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
+    floaters: FloatersConfig = field(default_factory=FloatersConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

@@ -5,6 +5,7 @@ from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.terms.binocular import Binocular
 from sparse3d.optim.terms.dropout import Dropout
+from sparse3d.optim.terms.floaters import Floaters
 from sparse3d.optim.terms.flow import Flow
 from sparse3d.optim.terms.interface import Term
 from sparse3d.optim.terms.opacity_decay import OpacityDecay
@@ -30,4 +31,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["pseudo_views"] = PseudoViews(config.pseudo_views, prior)
     if config.flow.weight > 0:
         terms["flow"] = Flow(config.flow, prior)
+    if config.floaters.at:
+        terms["floaters"] = Floaters(config.floaters)
     return terms
