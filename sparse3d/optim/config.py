@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from sparse3d.optim.terms.binocular import BinocularConfig
+from sparse3d.optim.terms.densify import DensifyConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
 from sparse3d.optim.terms.floaters import FloatersConfig
 from sparse3d.optim.terms.flow import FlowConfig
@@ -36,7 +37,7 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
-        opacity_decay, binocular, pseudo_views, flow, floaters: terms over several views, likewise.
+        opacity_decay, binocular, pseudo_views, flow, floaters, densify: terms over several views, likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -69,6 +70,7 @@ class OptimConfig:
     pseudo_views: PseudoViewsConfig = field(default_factory=PseudoViewsConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     floaters: FloatersConfig = field(default_factory=FloatersConfig)
+    densify: DensifyConfig = field(default_factory=DensifyConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

@@ -4,6 +4,7 @@ from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.terms.binocular import Binocular
+from sparse3d.optim.terms.densify import Densify
 from sparse3d.optim.terms.dropout import Dropout
 from sparse3d.optim.terms.floaters import Floaters
 from sparse3d.optim.terms.flow import Flow
@@ -33,4 +34,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["flow"] = Flow(config.flow, prior)
     if config.floaters.at:
         terms["floaters"] = Floaters(config.floaters)
+    if config.densify.share > 0:
+        terms["densify"] = Densify(config.densify)
     return terms
