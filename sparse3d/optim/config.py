@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from sparse3d.optim.terms.binocular import BinocularConfig
 from sparse3d.optim.terms.densify import DensifyConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
+from sparse3d.optim.terms.exposure import ExposureConfig
 from sparse3d.optim.terms.floaters import FloatersConfig
 from sparse3d.optim.terms.flow import FlowConfig
 from sparse3d.optim.terms.opacity_decay import OpacityDecayConfig
@@ -37,7 +38,7 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
-        opacity_decay, binocular, pseudo_views, flow, floaters, densify: terms over several views, likewise.
+        opacity_decay, binocular, pseudo_views, flow, floaters, densify, exposure: terms over several views, likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -71,6 +72,7 @@ class OptimConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     floaters: FloatersConfig = field(default_factory=FloatersConfig)
     densify: DensifyConfig = field(default_factory=DensifyConfig)
+    exposure: ExposureConfig = field(default_factory=ExposureConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

@@ -6,6 +6,7 @@ from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.terms.binocular import Binocular
 from sparse3d.optim.terms.densify import Densify
 from sparse3d.optim.terms.dropout import Dropout
+from sparse3d.optim.terms.exposure import Exposure
 from sparse3d.optim.terms.floaters import Floaters
 from sparse3d.optim.terms.flow import Flow
 from sparse3d.optim.terms.interface import Term
@@ -24,6 +25,8 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
     terms: dict[str, Term] = {}
     if config.dropout.share > 0:
         terms["dropout"] = Dropout(config.dropout)
+    if config.exposure.lr > 0:
+        terms["exposure"] = Exposure(config.exposure, len(prior.cameras))
     if config.opacity_decay.weight > 0:
         terms["opacity_decay"] = OpacityDecay(config.opacity_decay)
     if config.binocular.weight > 0:
