@@ -27,7 +27,7 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["dropout"] = Dropout(config.dropout)
     if config.exposure.lr > 0:
         terms["exposure"] = Exposure(config.exposure, len(prior.cameras))
-    if config.opacity_decay.weight > 0:
+    if config.opacity_decay.enabled:
         terms["opacity_decay"] = OpacityDecay(config.opacity_decay)
     if config.binocular.weight > 0:
         terms["binocular"] = Binocular(config.binocular)

@@ -17,7 +17,7 @@ from sparse3d.render.rasterise import RenderOptions
 ALL = OptimConfig(
     passes=10,
     camera_start=0,
-    opacity_decay=OpacityDecayConfig(weight=0.1),
+    opacity_decay=OpacityDecayConfig(weight=0.1, cover=0.4),
     binocular=BinocularConfig(weight=0.1),
     pseudo_views=PseudoViewsConfig(weight=0.3),
     flow=FlowConfig(weight=0.1),
