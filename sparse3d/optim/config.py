@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from sparse3d.optim.terms.binocular import BinocularConfig
+from sparse3d.optim.terms.densify import DensifyConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
+from sparse3d.optim.terms.exposure import ExposureConfig
+from sparse3d.optim.terms.floaters import FloatersConfig
+from sparse3d.optim.terms.flow import FlowConfig
+from sparse3d.optim.terms.opacity_decay import OpacityDecayConfig
+from sparse3d.optim.terms.pseudo_views import PseudoViewsConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class OptimConfig:
         min_opacity: Gaussians that end below this are dropped.
         dropout: settings of the terms, in modules of their names; what does not earn its place is off by default
             (docs/optimisation.md).
+        opacity_decay, binocular, pseudo_views, flow, floaters, densify, exposure: terms over several views, likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -59,6 +67,13 @@ class OptimConfig:
     max_scale: float = 3.0
     min_opacity: float = 0.01
     dropout: DropoutConfig = field(default_factory=lambda: DropoutConfig(share=0.3))
+    opacity_decay: OpacityDecayConfig = field(default_factory=OpacityDecayConfig)
+    binocular: BinocularConfig = field(default_factory=BinocularConfig)
+    pseudo_views: PseudoViewsConfig = field(default_factory=PseudoViewsConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    floaters: FloatersConfig = field(default_factory=FloatersConfig)
+    densify: DensifyConfig = field(default_factory=DensifyConfig)
+    exposure: ExposureConfig = field(default_factory=ExposureConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

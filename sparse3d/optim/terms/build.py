@@ -3,8 +3,15 @@
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.terms.binocular import Binocular
+from sparse3d.optim.terms.densify import Densify
 from sparse3d.optim.terms.dropout import Dropout
+from sparse3d.optim.terms.exposure import Exposure
+from sparse3d.optim.terms.floaters import Floaters
+from sparse3d.optim.terms.flow import Flow
 from sparse3d.optim.terms.interface import Term
+from sparse3d.optim.terms.opacity_decay import OpacityDecay
+from sparse3d.optim.terms.pseudo_views import PseudoViews
 
 
 def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParams) -> dict[str, Term]:
@@ -18,4 +25,18 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
     terms: dict[str, Term] = {}
     if config.dropout.share > 0:
         terms["dropout"] = Dropout(config.dropout)
+    if config.exposure.lr > 0:
+        terms["exposure"] = Exposure(config.exposure, len(prior.cameras))
+    if config.opacity_decay.enabled:
+        terms["opacity_decay"] = OpacityDecay(config.opacity_decay)
+    if config.binocular.weight > 0:
+        terms["binocular"] = Binocular(config.binocular)
+    if config.pseudo_views.weight > 0:
+        terms["pseudo_views"] = PseudoViews(config.pseudo_views, prior)
+    if config.flow.weight > 0:
+        terms["flow"] = Flow(config.flow, prior)
+    if config.floaters.at:
+        terms["floaters"] = Floaters(config.floaters)
+    if config.densify.share > 0:
+        terms["densify"] = Densify(config.densify)
     return terms
