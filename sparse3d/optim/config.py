@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from sparse3d.optim.terms.dropout import DropoutConfig
+from sparse3d.optim.terms.relative_depth import RelativeDepthConfig
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
+        relative_depth: likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -58,6 +60,7 @@ class OptimConfig:
     max_scale: float = 3.0
     min_opacity: float = 0.01
     dropout: DropoutConfig = field(default_factory=DropoutConfig)
+    relative_depth: RelativeDepthConfig = field(default_factory=RelativeDepthConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 
