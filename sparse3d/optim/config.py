@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sparse3d.optim.terms.disparity_smoothness import DisparitySmoothnessConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
 from sparse3d.optim.terms.relative_depth import RelativeDepthConfig
 
@@ -32,7 +33,7 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
-        relative_depth: likewise.
+        relative_depth, disparity_smoothness: likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -61,6 +62,7 @@ class OptimConfig:
     min_opacity: float = 0.01
     dropout: DropoutConfig = field(default_factory=DropoutConfig)
     relative_depth: RelativeDepthConfig = field(default_factory=RelativeDepthConfig)
+    disparity_smoothness: DisparitySmoothnessConfig = field(default_factory=DisparitySmoothnessConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

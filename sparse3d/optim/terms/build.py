@@ -3,6 +3,7 @@
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.terms.disparity_smoothness import DisparitySmoothness
 from sparse3d.optim.terms.dropout import Dropout
 from sparse3d.optim.terms.interface import Term
 from sparse3d.optim.terms.relative_depth import RelativeDepth
@@ -21,4 +22,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["dropout"] = Dropout(config.dropout)
     if config.relative_depth.on:
         terms["relative_depth"] = RelativeDepth(config.relative_depth)
+    if config.disparity_smoothness.weight > 0:
+        terms["disparity_smoothness"] = DisparitySmoothness(config.disparity_smoothness, prior)
     return terms
