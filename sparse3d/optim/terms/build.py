@@ -6,6 +6,7 @@ from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.terms.disparity_smoothness import DisparitySmoothness
 from sparse3d.optim.terms.dropout import Dropout
 from sparse3d.optim.terms.interface import Term
+from sparse3d.optim.terms.normals import Normals
 from sparse3d.optim.terms.relative_depth import RelativeDepth
 
 
@@ -24,4 +25,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["relative_depth"] = RelativeDepth(config.relative_depth)
     if config.disparity_smoothness.weight > 0:
         terms["disparity_smoothness"] = DisparitySmoothness(config.disparity_smoothness, prior)
+    if config.normals.on:
+        terms["normals"] = Normals(config.normals)
     return terms
