@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import GaussianParams, Gaussians
 from sparse3d.kernels.adam import SplatArrays, SplatState
 from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.pixel_size import pixel_size_at
 
 MIN_SCALE = 1e-6
 """Stands for no lower bound at all."""
@@ -76,13 +76,3 @@ def _scale_bounds(
     thin = torch.nn.functional.one_hot(log_scales.argmin(1), 3).bool()
     lower = torch.where(thin, torch.full_like(log_scales, -torch.inf), floor.expand(-1, 3))
     return lower, largest + math.log(config.max_scale)
-
-
-def pixel_size_at(means: Float[Tensor, "n 3"], cameras: Cameras) -> Float[Tensor, " n"]:
-    """Size in scene units of one pixel at each point, in the view that sees it closest (views behind it do not count)."""
-    depth = se3.transform_points(cameras.cam_from_world.float(), means[None].expand(len(cameras), -1, -1))[..., 2]
-    size = depth / cameras.K[:, 0, 0].float()[:, None]
-    size = torch.where(depth > 0, size, torch.full_like(size, torch.inf)).amin(0)
-    finite = size[size.isfinite()]
-    fallback = float(finite.median()) if len(finite) else 1.0
-    return torch.where(size.isfinite(), size, torch.full_like(size, fallback))

@@ -5,6 +5,7 @@ from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.terms.disparity_smoothness import DisparitySmoothness
 from sparse3d.optim.terms.dropout import Dropout
+from sparse3d.optim.terms.footprint import Footprint
 from sparse3d.optim.terms.interface import Term
 from sparse3d.optim.terms.normals import Normals
 from sparse3d.optim.terms.relative_depth import RelativeDepth
@@ -27,4 +28,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["disparity_smoothness"] = DisparitySmoothness(config.disparity_smoothness, prior)
     if config.normals.on:
         terms["normals"] = Normals(config.normals)
+    if config.footprint.weight > 0:
+        terms["footprint"] = Footprint(config.footprint, prior.cameras, params)
     return terms
