@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sparse3d.optim.terms.coherence import CoherenceConfig
 from sparse3d.optim.terms.disparity_smoothness import DisparitySmoothnessConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
 from sparse3d.optim.terms.footprint import FootprintConfig
@@ -35,7 +36,7 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
-        relative_depth, disparity_smoothness, normals, footprint: likewise.
+        relative_depth, disparity_smoothness, normals, footprint, coherence: likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -67,6 +68,7 @@ class OptimConfig:
     disparity_smoothness: DisparitySmoothnessConfig = field(default_factory=DisparitySmoothnessConfig)
     normals: NormalsConfig = field(default_factory=NormalsConfig)
     footprint: FootprintConfig = field(default_factory=FootprintConfig)
+    coherence: CoherenceConfig = field(default_factory=CoherenceConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

@@ -3,6 +3,7 @@
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.terms.coherence import Coherence
 from sparse3d.optim.terms.disparity_smoothness import DisparitySmoothness
 from sparse3d.optim.terms.dropout import Dropout
 from sparse3d.optim.terms.footprint import Footprint
@@ -30,4 +31,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["normals"] = Normals(config.normals)
     if config.footprint.weight > 0:
         terms["footprint"] = Footprint(config.footprint, prior.cameras, params)
+    if config.coherence.reach > 0:
+        terms["coherence"] = Coherence(config.coherence, prior, params)
     return terms
