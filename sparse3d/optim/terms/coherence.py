@@ -1,6 +1,6 @@
 """Neighbours move together: a small convolutional decoder moves Gaussians along their pixels' rays.
 
-CoherentGS (Paliwal et al. 2024, section 3.2, eq. 3 and 4): every Gaussian belongs to a pixel of one photo, and a decoder of that
+CoherentGS (Paliwal et al. 2024, its single-view constraint): every Gaussian belongs to a pixel of one photo, and a decoder of that
 pixel's coordinates gives the residual of its depth, one map for each of a few layers of depth, so that neighbours on one surface
 get like residuals and neighbours across an edge need not. Here the decoder is far coarser than the photo, and shared by all views
 but for a latent grid of each; the Gaussians keep small steps of their own beside it. It stops at a share of the

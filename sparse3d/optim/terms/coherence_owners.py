@@ -41,7 +41,7 @@ class Owners:
 
 
 def layer_bounds(prior: GeometryPrior, layers: int) -> Float[Tensor, "view bound"]:
-    """Depths that part each view's pixels of known depth into as many layers of equal numbers (CoherentGS, section 3.2)."""
+    """Depths that part each view's pixels of known depth into as many layers of equal numbers (as CoherentGS parts its photos)."""
     shares = torch.arange(1, layers) / layers
     rows = []
     for found in prior.depths:

@@ -1,8 +1,9 @@
 """Rendered disparity is to vary little where neither the photo nor the prior knows of an edge.
 
-CoherentGS (Paliwal et al. 2024, eq. 6) minimises the total variation of 1 / (1 + depth), since few photos leave the depth of
-what is not textured open. Depth is measured in median depths of the prior here, so that the scene's scale does not matter;
-neighbours across an edge of the photo pull less (Godard et al. 2017, eq. 5), and so do those of which the prior is sure.
+CoherentGS (Paliwal et al. 2024, its multiview constraint) minimises the total variation of 1 / (1 + depth), since few
+photos leave the depth of what is not textured open. Depth is measured in median depths of the prior here, so that the
+scene's scale does not matter; neighbours across an edge of the photo pull less (Godard et al. 2017, eq. 3), and so do
+those of which the prior is sure.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,10 @@
 """Gaussians are to stay about as large as the pixels that see them, and about round.
 
-Few photos do not tell a large or long Gaussian from many small ones: it fits a colour in one view and smears in all others.
-Mip-Splatting (Yu et al. 2024, section 5.1) takes the pixel's footprint in the camera that sees a Gaussian closest as the
-finest detail known of it; here that footprint limits the scales from above, softly. PhysGaussian (Xie et al. 2024, eq. 15)
-limits the ratio of the axes. Both come on top of the optimiser's hard bounds (`OptimConfig.min_scale`, `max_scale`).
+Few photos do not tell a large or long Gaussian from many small ones: it fits a colour in one view and smears in all
+others. Mip-Splatting (Yu et al. 2024, section 5.1) takes the pixel's footprint in the camera that sees a Gaussian closest
+as the finest detail known of it; here that footprint limits the scales from above, softly. The anisotropy regulariser of
+PhysGaussian (Xie et al. 2024) limits the ratio of the axes. Both come on top of the optimiser's hard bounds
+(`OptimConfig.min_scale`, `max_scale`).
 """
 
 import math

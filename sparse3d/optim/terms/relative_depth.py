@@ -1,11 +1,11 @@
 """Rendered depth is to have the prior's relief, whatever its scale, and the photo's structure.
 
-Absolute depth of a prior may be off by a scale and a shift, in each view or each region its own; what is nearer than
-what is not. FSGS (Zhu et al. 2024, eq. 8) maximises the Pearson correlation of rendered depth with the prior's,
-SparseGS (Xiong et al. 2023, eq. 7) that of patches, so that a distant error of scale does not count; both are weighted by
-the prior's confidence here. After RDG-GS (2025), the similarity of any two patches of rendered depth may in addition be
-held to that of the same two patches of the photo: what looks alike bends alike. Its features are learned ones; here they
-are colours and gradients.
+Absolute depth of a prior may be off by a scale and a shift, in each view or each region its own; what is nearer than what
+is not. FSGS (Zhu et al. 2024, its depth regularisation) maximises the Pearson correlation of rendered depth with the
+prior's, SparseGS (Xiong et al. 2023, its patch-based depth correlation loss) that of patches, so that a distant error of
+scale does not count; both are weighted by the prior's confidence here. After the relative guidance of RDG-GS (Zhan et al.
+2025), the similarity of any two patches of rendered depth may in addition be held to that of the same two patches of the
+photo: what looks alike bends alike. Its features are learned ones; here they are colours and gradients.
 """
 
 from dataclasses import dataclass
