@@ -3,13 +3,18 @@
 from dataclasses import dataclass, field
 
 from sparse3d.optim.terms.binocular import BinocularConfig
+from sparse3d.optim.terms.coherence import CoherenceConfig
 from sparse3d.optim.terms.densify import DensifyConfig
+from sparse3d.optim.terms.disparity_smoothness import DisparitySmoothnessConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
 from sparse3d.optim.terms.exposure import ExposureConfig
 from sparse3d.optim.terms.floaters import FloatersConfig
 from sparse3d.optim.terms.flow import FlowConfig
+from sparse3d.optim.terms.footprint import FootprintConfig
+from sparse3d.optim.terms.normals import NormalsConfig
 from sparse3d.optim.terms.opacity_decay import OpacityDecayConfig
 from sparse3d.optim.terms.pseudo_views import PseudoViewsConfig
+from sparse3d.optim.terms.relative_depth import RelativeDepthConfig
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class OptimConfig:
         dropout: settings of the terms, in modules of their names; what does not earn its place is off by default
             (docs/optimisation.md).
         opacity_decay, binocular, pseudo_views, flow, floaters, densify, exposure: terms over several views, likewise.
+        relative_depth, disparity_smoothness, normals, footprint, coherence: likewise.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
@@ -74,6 +80,11 @@ class OptimConfig:
     floaters: FloatersConfig = field(default_factory=FloatersConfig)
     densify: DensifyConfig = field(default_factory=DensifyConfig)
     exposure: ExposureConfig = field(default_factory=ExposureConfig)
+    relative_depth: RelativeDepthConfig = field(default_factory=RelativeDepthConfig)
+    disparity_smoothness: DisparitySmoothnessConfig = field(default_factory=DisparitySmoothnessConfig)
+    normals: NormalsConfig = field(default_factory=NormalsConfig)
+    footprint: FootprintConfig = field(default_factory=FootprintConfig)
+    coherence: CoherenceConfig = field(default_factory=CoherenceConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 

@@ -11,7 +11,10 @@ from sparse3d.core import se3
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.optimise import optimise
 from sparse3d.optim.progress import StopTraining
+from sparse3d.optim.terms.coherence import CoherenceConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
+from sparse3d.optim.terms.footprint import FootprintConfig
+from sparse3d.optim.terms.relative_depth import RelativeDepthConfig
 from sparse3d.render.rasterise import RenderOptions
 
 QUICK = OptimConfig(passes=20, camera_start=0, log_every=10)
@@ -185,10 +188,20 @@ def _rotation_error(a, b):
     return float(se3.rotation_angle_deg(a[:3, :3] @ b[:3, :3].T))
 
 
-def test_a_term_that_draws_numbers_goes_on_with_the_same_ones(scene, generator):
+@pytest.mark.parametrize(
+    "term",
+    [
+        {"dropout": DropoutConfig(share=0.3)},
+        {"relative_depth": RelativeDepthConfig(patch_weight=0.1, patch=4, reduction=2)},
+        {"footprint": FootprintConfig(weight=1.0, max_footprints=0.5)},
+        {"coherence": CoherenceConfig(reach=0.2, rows=4)},
+    ],
+    ids=lambda term: next(iter(term)),
+)
+def test_a_term_with_numbers_of_its_own_goes_on_with_the_same_ones(scene, generator, term):
     params, prior = scene
     start, store = perturbed(params, generator), MemoryStore()
-    config = dataclasses.replace(QUICK, dropout=DropoutConfig(share=0.3))
+    config = dataclasses.replace(QUICK, **term)
     whole = run(start, prior, config)
 
     def stop(progress):
@@ -198,4 +211,5 @@ def test_a_term_that_draws_numbers_goes_on_with_the_same_ones(scene, generator):
     run(start, prior, config, checkpoints=store, on_progress=stop)
     resumed = run(start, prior, config, checkpoints=store)
     assert torch.equal(whole.gaussians.means, resumed.gaussians.means)
+    assert torch.equal(whole.gaussians.log_scales, resumed.gaussians.log_scales)
     assert not torch.equal(whole.gaussians.means, run(start, prior).gaussians.means)

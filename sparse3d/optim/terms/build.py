@@ -4,14 +4,19 @@ from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.terms.binocular import Binocular
+from sparse3d.optim.terms.coherence import Coherence
 from sparse3d.optim.terms.densify import Densify
+from sparse3d.optim.terms.disparity_smoothness import DisparitySmoothness
 from sparse3d.optim.terms.dropout import Dropout
 from sparse3d.optim.terms.exposure import Exposure
 from sparse3d.optim.terms.floaters import Floaters
 from sparse3d.optim.terms.flow import Flow
+from sparse3d.optim.terms.footprint import Footprint
 from sparse3d.optim.terms.interface import Term
+from sparse3d.optim.terms.normals import Normals
 from sparse3d.optim.terms.opacity_decay import OpacityDecay
 from sparse3d.optim.terms.pseudo_views import PseudoViews
+from sparse3d.optim.terms.relative_depth import RelativeDepth
 
 
 def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParams) -> dict[str, Term]:
@@ -39,4 +44,14 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["floaters"] = Floaters(config.floaters)
     if config.densify.share > 0:
         terms["densify"] = Densify(config.densify)
+    if config.relative_depth.on:
+        terms["relative_depth"] = RelativeDepth(config.relative_depth)
+    if config.disparity_smoothness.weight > 0:
+        terms["disparity_smoothness"] = DisparitySmoothness(config.disparity_smoothness, prior)
+    if config.normals.on:
+        terms["normals"] = Normals(config.normals)
+    if config.footprint.weight > 0:
+        terms["footprint"] = Footprint(config.footprint, prior.cameras, params)
+    if config.coherence.reach > 0:
+        terms["coherence"] = Coherence(config.coherence, prior, params)
     return terms

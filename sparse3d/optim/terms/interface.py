@@ -88,7 +88,10 @@ class Term:
         return None
 
     def after_backward(self, step: Step) -> None:
-        """The term's own parameters take their step, by the gradients that autograd left."""
+        """The term's own parameters take their step, by the gradients that autograd left.
+
+        The Gaussians have taken theirs; a term may move `step.gaussians.means` further, in place.
+        """
         return
 
     def edit(self, step: Step, params: GaussianParams) -> Edit | None:
