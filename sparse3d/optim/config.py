@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sparse3d.optim.pose_solver import PoseSolverConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
 
 
@@ -21,7 +22,9 @@ class OptimConfig:
         sh_degree: of the colours' spherical harmonics, 0 to 3; higher ones memorise the few photos.
         refine_poses: optimise the poses that are not known.
         refine_focal: optimise the focal lengths that are not known.
-        rotation_lr_rad: first step of a camera's rotation.
+        pose_solver: how they are adjusted to the photos before there are Gaussians.
+        rotation_lr_rad: first step of a camera's rotation through the rendering, after `pose_solver`; 0, as those below, leaves
+            cameras where that put them: Adam moved them away from the true ones more often than towards them.
         translation_lr: first step of a camera's centre, as a share of the scene's median depth.
         focal_lr: first step of the logarithm of a focal length.
         camera_lr_final: share of the cameras' first steps that is left at the end.
@@ -49,9 +52,10 @@ class OptimConfig:
     sh_degree: int = 0
     refine_poses: bool = True
     refine_focal: bool = True
-    rotation_lr_rad: float = 2e-4
-    translation_lr: float = 2e-4
-    focal_lr: float = 2e-4
+    pose_solver: PoseSolverConfig = field(default_factory=PoseSolverConfig)
+    rotation_lr_rad: float = 0.0
+    translation_lr: float = 0.0
+    focal_lr: float = 0.0
     camera_lr_final: float = 0.05
     camera_start: int = 20
     min_scale: float = 0.9

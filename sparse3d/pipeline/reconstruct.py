@@ -25,6 +25,7 @@ from sparse3d.io.known_cameras import read_known_cameras
 from sparse3d.io.photos import load_photos
 from sparse3d.io.run_folder import RunFolder
 from sparse3d.optim.optimise import OptimResult, optimise
+from sparse3d.optim.pose_solver import solve_cameras
 from sparse3d.pipeline.config import ReconstructConfig, load_config
 from sparse3d.pipeline.listener import Listener
 from sparse3d.pipeline.outputs import sure_share, write_outputs
@@ -88,6 +89,13 @@ def reconstruct(
             cameras, key = _camera_stage(run, source, images, given, config, done)
         with watch("depth") as done:
             prior = _depth_stage(run, source, images, cameras, key, config, done)
+        prior = solve_cameras(
+            prior,
+            config.optim.pose_solver,
+            refine_poses=config.optim.refine_poses,
+            refine_focal=config.optim.refine_focal,
+            seed=config.seed,
+        )
         with watch("gaussians") as done:
             gaussians = initialise_gaussians(prior, config.initialise)
             done(f"{len(gaussians):,} from {len(prior.cameras)} depth maps")
