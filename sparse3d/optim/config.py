@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from sparse3d.optim.pose_solver import PoseSolverConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
+from sparse3d.optim.terms.uncertainty import UncertaintyConfig
 
 
 @dataclass(frozen=True)
@@ -12,6 +13,8 @@ class OptimConfig:
 
     Attributes:
         passes: how often each photo is visited, one an iteration; more of them memorise the photos.
+        passes_choices: where there are some, `passes` becomes the one after which photos look best that were left out
+            (`choose_passes`; at least three photos). It takes several times as long as optimising.
         ssim_weight: share of D-SSIM in the photometric loss, the rest is L1 (3DGS, Kerbl et al. 2023, eq. 7).
         depth_weight: weight of the prior's depth, in relative depth error times confidence.
         mean_lr_px: first step of a certain Gaussian's centre, in pixels of the photo that it came from.
@@ -34,11 +37,13 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: see there; off by default, as is every term that does not earn its place (docs/optimisation.md).
+        uncertainty: see there; the map is made by default and changes nothing else.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
 
     passes: int = 40
+    passes_choices: tuple[int, ...] = ()
     ssim_weight: float = 0.2
     depth_weight: float = 0.1
     mean_lr_px: float = 0.05
@@ -62,12 +67,15 @@ class OptimConfig:
     max_scale: float = 3.0
     min_opacity: float = 0.01
     dropout: DropoutConfig = field(default_factory=DropoutConfig)
+    uncertainty: UncertaintyConfig = field(default_factory=UncertaintyConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 
     def __post_init__(self) -> None:
         if self.passes < 0:
             raise ValueError(f"passes must not be negative, got {self.passes}")
+        if any(choice < 1 for choice in self.passes_choices):
+            raise ValueError(f"passes_choices must be positive, got {self.passes_choices}")
         if not 0 <= self.sh_degree <= 3:
             raise ValueError(f"sh_degree must be 0 to 3, got {self.sh_degree}")
         if not 0 <= self.ssim_weight <= 1:

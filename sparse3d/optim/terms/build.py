@@ -5,6 +5,7 @@ from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.terms.dropout import Dropout
 from sparse3d.optim.terms.interface import Term
+from sparse3d.optim.terms.uncertainty import Uncertainty
 
 
 def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParams) -> dict[str, Term]:
@@ -18,4 +19,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
     terms: dict[str, Term] = {}
     if config.dropout.share > 0:
         terms["dropout"] = Dropout(config.dropout)
+    if config.uncertainty.layer or config.uncertainty.rate > 0 or config.uncertainty.weighting:
+        terms["uncertainty"] = Uncertainty(config.uncertainty, prior, params)
     return terms
