@@ -43,8 +43,12 @@ class ErrorModel:
     backdrop: float
 
 
-UNLEARNED = ErrorModel(-1.0, 0.35, 0.4, 0.0, -0.5, -0.1, 0.6, 0.7)
-LEARNED = ErrorModel(-1.0, 0.3, 0.38, 0.2, -0.4, -0.1, 0.6, 0.7)
+UNLEARNED = ErrorModel(
+    bias=-0.89, left_out=0.42, contrast=0.37, learned=0.0, not_shown=-0.81, unsure=0.16, unobserved=0.52, backdrop=0.75
+)
+LEARNED = ErrorModel(
+    bias=-0.70, left_out=0.35, contrast=0.33, learned=0.14, not_shown=-0.65, unsure=0.09, unobserved=0.64, backdrop=0.54
+)
 
 
 def expected_error(
