@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from sparse3d.optim.pose_solver import PoseSolverConfig
 from sparse3d.optim.terms.binocular import BinocularConfig
 from sparse3d.optim.terms.coherence import CoherenceConfig
 from sparse3d.optim.terms.densify import DensifyConfig
@@ -15,6 +16,7 @@ from sparse3d.optim.terms.normals import NormalsConfig
 from sparse3d.optim.terms.opacity_decay import OpacityDecayConfig
 from sparse3d.optim.terms.pseudo_views import PseudoViewsConfig
 from sparse3d.optim.terms.relative_depth import RelativeDepthConfig
+from sparse3d.optim.terms.uncertainty import UncertaintyConfig
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class OptimConfig:
 
     Attributes:
         passes: how often each photo is visited, one an iteration; more of them memorise the photos.
+        passes_choices: where there are some, `passes` becomes the one after which photos look best that were left out
+            (`choose_passes`; at least three photos). It takes several times as long as optimising.
         ssim_weight: share of D-SSIM in the photometric loss, the rest is L1 (3DGS, Kerbl et al. 2023, eq. 7).
         depth_weight: weight of the prior's depth, in relative depth error times confidence.
         mean_lr_px: first step of a certain Gaussian's centre, in pixels of the photo that it came from.
@@ -33,7 +37,9 @@ class OptimConfig:
         sh_degree: of the colours' spherical harmonics, 0 to 3; higher ones memorise the few photos.
         refine_poses: optimise the poses that are not known.
         refine_focal: optimise the focal lengths that are not known.
-        rotation_lr_rad: first step of a camera's rotation.
+        pose_solver: how they are adjusted to the photos before there are Gaussians.
+        rotation_lr_rad: first step of a camera's rotation through the rendering, after `pose_solver`; 0, as those below, leaves
+            cameras where that put them: Adam moved them away from the true ones more often than towards them.
         translation_lr: first step of a camera's centre, as a share of the scene's median depth.
         focal_lr: first step of the logarithm of a focal length.
         camera_lr_final: share of the cameras' first steps that is left at the end.
@@ -46,11 +52,13 @@ class OptimConfig:
             (docs/optimisation.md).
         opacity_decay, binocular, pseudo_views, flow, floaters, densify, exposure: terms over several views, likewise.
         relative_depth, disparity_smoothness, normals, footprint, coherence: likewise.
+        uncertainty: see there; the map is made by default and changes nothing else.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
     """
 
     passes: int = 40
+    passes_choices: tuple[int, ...] = ()
     ssim_weight: float = 0.2
     depth_weight: float = 0.1
     mean_lr_px: float = 0.05
@@ -64,9 +72,10 @@ class OptimConfig:
     sh_degree: int = 0
     refine_poses: bool = True
     refine_focal: bool = True
-    rotation_lr_rad: float = 2e-4
-    translation_lr: float = 2e-4
-    focal_lr: float = 2e-4
+    pose_solver: PoseSolverConfig = field(default_factory=PoseSolverConfig)
+    rotation_lr_rad: float = 0.0
+    translation_lr: float = 0.0
+    focal_lr: float = 0.0
     camera_lr_final: float = 0.05
     camera_start: int = 20
     min_scale: float = 0.9
@@ -85,12 +94,15 @@ class OptimConfig:
     normals: NormalsConfig = field(default_factory=NormalsConfig)
     footprint: FootprintConfig = field(default_factory=FootprintConfig)
     coherence: CoherenceConfig = field(default_factory=CoherenceConfig)
+    uncertainty: UncertaintyConfig = field(default_factory=UncertaintyConfig)
     log_every: int = 10
     checkpoint_every_s: float = 60.0
 
     def __post_init__(self) -> None:
         if self.passes < 0:
             raise ValueError(f"passes must not be negative, got {self.passes}")
+        if any(choice < 1 for choice in self.passes_choices):
+            raise ValueError(f"passes_choices must be positive, got {self.passes_choices}")
         if not 0 <= self.sh_degree <= 3:
             raise ValueError(f"sh_degree must be 0 to 3, got {self.sh_degree}")
         if not 0 <= self.ssim_weight <= 1:

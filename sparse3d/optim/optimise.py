@@ -2,9 +2,11 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import GaussianParams
@@ -27,6 +29,7 @@ class OptimResult:
         working_cameras: the same views as undistorted pinholes at the size trained on, refined.
         history: one entry a logged iteration: iteration, loss, psnr, seconds.
         iterations_done: fewer than asked for when interrupted.
+        layers: figures for each of the Gaussians that terms leave, by name (`Term.layers`).
         interrupted: the user stopped it (Ctrl-C, or `StopTraining` from the callback); what was done is here.
     """
 
@@ -36,6 +39,7 @@ class OptimResult:
     history: tuple[dict[str, float], ...]
     iterations_done: int
     interrupted: bool
+    layers: dict[str, Float[Tensor, " n"]] = field(default_factory=dict)
 
 
 def optimise(
@@ -87,13 +91,15 @@ def optimise(
         logger.warning("interrupted after %d of %d iterations: keeping what is done", iteration, len(orders))
     if checkpoints is not None:
         checkpoints.save(state.arrays(iteration))
+    kept, layers = state.finished()
     return OptimResult(
-        gaussians=state.finished(),
+        gaussians=kept,
         cameras=state.cameras.apply_to(prior.full_cameras),
         working_cameras=state.cameras.apply_to(prior.cameras),
         history=tuple(state.history),
         iterations_done=iteration,
         interrupted=interrupted,
+        layers=layers,
     )
 
 

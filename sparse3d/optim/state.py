@@ -181,8 +181,8 @@ class OptimiserState:
         logger.info("going on from iteration %d of a run that was stopped", int(iteration))
         return int(iteration)
 
-    def finished(self) -> GaussianParams:
-        """The Gaussians that are worth keeping.
+    def finished(self) -> tuple[GaussianParams, dict[str, Tensor]]:
+        """The Gaussians that are worth keeping, and the terms' figures for each of them.
 
         Raises:
             ValueError: there are none.
@@ -194,7 +194,8 @@ class OptimiserState:
         keep = sound & (params.logit_opacities.sigmoid() >= self.config.min_opacity)
         if not keep.any():
             raise ValueError("no Gaussian survived the optimisation: its learning rates are too high for this scene")
-        return params.select(keep)
+        layers = {name: values for term in self.terms.values() for name, values in term.layers(params, keep).items()}
+        return params.select(keep), layers
 
 
 def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

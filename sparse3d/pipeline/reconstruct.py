@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +16,20 @@ import torch
 
 import sparse3d
 from sparse3d.core.cameras import Cameras
+from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior
 from sparse3d.core.images import ImageSet
 from sparse3d.core.reconstruction import Provenance, Reconstruction
 from sparse3d.io import checkpoints
 from sparse3d.io.atomic import clear_write_errors
 from sparse3d.io.config_yaml import to_plain
+from sparse3d.io.gaussian_layers import write_gaussian_layer
 from sparse3d.io.known_cameras import read_known_cameras
 from sparse3d.io.photos import load_photos
 from sparse3d.io.run_folder import RunFolder
+from sparse3d.optim.choose_passes import MIN_PHOTOS, choose_passes
 from sparse3d.optim.optimise import OptimResult, optimise
+from sparse3d.optim.pose_solver import solve_cameras
 from sparse3d.pipeline.config import ReconstructConfig, load_config
 from sparse3d.pipeline.coverage import write_coverage_of
 from sparse3d.pipeline.listener import Listener
@@ -89,11 +94,21 @@ def reconstruct(
             cameras, key = _camera_stage(run, source, images, given, config, done)
         with watch("depth") as done:
             prior = _depth_stage(run, source, images, cameras, key, config, done)
+        prior = solve_cameras(
+            prior,
+            config.optim.pose_solver,
+            refine_poses=config.optim.refine_poses,
+            refine_focal=config.optim.refine_focal,
+            seed=config.seed,
+        )
         with watch("gaussians") as done:
             gaussians = initialise_gaussians(prior, config.initialise)
             done(f"{len(gaussians):,} from {len(prior.cameras)} depth maps")
         for message in prior.warnings:
             listener.warning(message)
+        if config.optim.passes_choices:
+            with watch("passes") as done:
+                config = _with_passes(config, gaussians, prior, done)
         with watch("optimise") as done:
             key = fingerprint(
                 key, to_plain(config.depth), to_plain(config.initialise), to_plain(config.optim), config.seed
@@ -119,6 +134,8 @@ def reconstruct(
                 done(f"{100 * coverage.seen_twice:.0f} % of what shows from around the photos was seen by two or more")
         with watch("outputs") as done:
             reconstruction = _assemble(result, prior, images, config, watch.seconds)
+            for name, values in result.layers.items():
+                write_gaussian_layer(run.layers, name, values.numpy())
             views = write_outputs(run, reconstruction, result.working_cameras, prior, config)
             write_report(run.report, run_report(run, reconstruction, prior, views, coverage, next_pictures))
             done(str(run.report))
@@ -160,6 +177,19 @@ def _depth_stage(
     sure = [sure_share(d.confidence) for d in prior.depths]
     done(f"{100 * sum(sure) / len(sure):.0f} % of the pixels are sure", found)
     return prior
+
+
+def _with_passes(
+    config: ReconstructConfig, gaussians: GaussianParams, prior: GeometryPrior, done: StageDone
+) -> ReconstructConfig:
+    """The settings with the number of passes that photos left out ask for, as the run's own settings tell it."""
+    if len(prior.cameras) < MIN_PHOTOS:
+        done(f"{config.optim.passes} passes: {len(prior.cameras)} photos are too few to leave one out")
+        return config
+    choices, render = config.optim.passes_choices, RenderOptions(threads=config.threads or None)
+    found = choose_passes(gaussians, prior, config.optim, choices, render=render, seed=config.seed)
+    done(f"{found.passes} passes, by photos left out")
+    return replace(config, optim=replace(config.optim, passes=found.passes, passes_choices=()))
 
 
 def _optimised_line(result: OptimResult) -> str:

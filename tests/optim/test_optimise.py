@@ -17,7 +17,7 @@ from sparse3d.optim.terms.footprint import FootprintConfig
 from sparse3d.optim.terms.relative_depth import RelativeDepthConfig
 from sparse3d.render.rasterise import RenderOptions
 
-QUICK = OptimConfig(passes=20, camera_start=0, log_every=10)
+QUICK = OptimConfig(passes=20, camera_start=0, log_every=10, rotation_lr_rad=2e-4, translation_lr=2e-4, focal_lr=2e-4)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from PIL import Image
 from sparse3d.core.errors import InputError
 from sparse3d.eval.config import EvaluateConfig, FurtherTruth
 from sparse3d.eval.refine_pose import RefineConfig
-from sparse3d.io.config_yaml import apply_delta
+from sparse3d.io.config_yaml import apply_delta, read_config
+from sparse3d.io.gaussian_layers import read_gaussian_layers
 from sparse3d.io.run_folder import RunFolder, read_reconstruction
 from sparse3d.io.scenes import load_scene
 from sparse3d.pipeline import leave_one_out as module
@@ -81,6 +82,23 @@ def test_every_photo_is_scored_by_a_scene_made_without_it(finished, measured):
         rest = read_reconstruction(RunFolder(run).left_out(view.name))
         assert view.name not in rest.cameras.names and len(rest.cameras) == 2
     assert [view.aligned.masked is None for view in result.held_out] == [True, False, True]
+
+
+def test_a_run_leaves_the_error_to_be_expected_of_each_gaussian(finished):
+    run = RunFolder.open(finished[0])
+    count = len(read_reconstruction(finished[0]).gaussians)
+    layer = read_gaussian_layers(run.layers, count)["uncertainty"]
+    assert layer.min() > 0
+    assert layer.max() < 2
+
+
+@pytest.mark.parametrize(("names", "expected"), [(NAMES, (1, 2)), (NAMES[:2], (3,))])
+def test_passes_are_chosen_by_photos_left_out(finished, tmp_path, names, expected):
+    """The run's settings tell the choice; two photos leave none to leave out."""
+    delta = {**QUICK, "optim": {"passes": 3, "passes_choices": [1, 2]}}
+    reconstruct(finished[1], tmp_path / "run", names=names, config=apply_delta(ReconstructConfig(), delta))
+    found = read_config(tmp_path / "run" / "config.yaml", ReconstructConfig())
+    assert found.optim.passes in expected
 
 
 def test_the_cameras_stay_those_of_the_run(finished, measured):

@@ -17,6 +17,7 @@ from sparse3d.optim.terms.normals import Normals
 from sparse3d.optim.terms.opacity_decay import OpacityDecay
 from sparse3d.optim.terms.pseudo_views import PseudoViews
 from sparse3d.optim.terms.relative_depth import RelativeDepth
+from sparse3d.optim.terms.uncertainty import Uncertainty
 
 
 def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParams) -> dict[str, Term]:
@@ -54,4 +55,6 @@ def build_terms(config: OptimConfig, prior: GeometryPrior, params: GaussianParam
         terms["footprint"] = Footprint(config.footprint, prior.cameras, params)
     if config.coherence.reach > 0:
         terms["coherence"] = Coherence(config.coherence, prior, params)
+    if config.uncertainty.layer or config.uncertainty.rate > 0 or config.uncertainty.weighting:
+        terms["uncertainty"] = Uncertainty(config.uncertainty, prior, params)
     return terms

@@ -106,6 +106,15 @@ class Term:
         """The set of Gaussians changed: own figures for each Gaussian are adapted."""
         return
 
+    def layers(self, params: GaussianParams, keep: Bool[Tensor, " n"]) -> Mapping[str, Float[Tensor, " kept"]]:
+        """Figures for each Gaussian that the finished run keeps, by the layer's name.
+
+        Args:
+            params: all there are at the end.
+            keep: those that are worth keeping.
+        """
+        return {}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that `restore` needs."""
         return {}
