@@ -8,6 +8,8 @@ from toy import toy_cameras, toy_params, toy_prior
 
 from sparse3d.optim.choose_passes import choose_passes
 from sparse3d.optim.config import OptimConfig
+from sparse3d.optim.terms.dropout import DropoutConfig
+from sparse3d.priors.backdrop import BackdropConfig
 from sparse3d.priors.fusion import InitialiseConfig, initialise_gaussians
 from sparse3d.render.rasterise import RenderOptions
 
@@ -16,7 +18,9 @@ from sparse3d.render.rasterise import RenderOptions
 def scene(generator):
     """Gaussians made from a prior's own pixels, none of them pruned, and the prior."""
     prior = toy_prior(toy_params(generator), toy_cameras())
-    return initialise_gaussians(prior, InitialiseConfig(explained_depth=1e-6)), prior
+    return initialise_gaussians(
+        prior, InitialiseConfig(explained_depth=1e-6, opacity=0.5, backdrop=BackdropConfig(enabled=False))
+    ), prior
 
 
 def choose(params, prior, config, choices):
@@ -26,7 +30,7 @@ def choose(params, prior, config, choices):
 def test_colours_that_were_wrong_need_passes(scene, generator):
     params, prior = scene
     noisy = params.replace(sh=params.sh + 0.5 * torch.randn(params.sh.shape, generator=generator))
-    found = choose(noisy, prior, OptimConfig(colour_lr=0.05), (1, 12))
+    found = choose(noisy, prior, OptimConfig(colour_lr=0.05, opacity_lr=0.05, dropout=DropoutConfig()), (1, 12))
     assert found.passes == 12
     assert found.psnr[1] > found.psnr[0] + 1
 
@@ -35,7 +39,12 @@ def test_photos_that_contradict_each_other_ask_for_few(scene, generator):
     """Every photo has noise of its own, which fitting memorises."""
     params, prior = scene
     noisy = [(i + 0.2 * torch.randn(i.shape, generator=generator)).clamp(0, 1) for i in prior.images]
-    found = choose(params, dataclasses.replace(prior, images=tuple(noisy)), OptimConfig(colour_lr=0.05), (1, 12))
+    found = choose(
+        params,
+        dataclasses.replace(prior, images=tuple(noisy)),
+        OptimConfig(colour_lr=0.05, opacity_lr=0.05, dropout=DropoutConfig()),
+        (1, 12),
+    )
     assert found.passes == 1
 
 

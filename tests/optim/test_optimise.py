@@ -17,7 +17,16 @@ from sparse3d.optim.terms.footprint import FootprintConfig
 from sparse3d.optim.terms.relative_depth import RelativeDepthConfig
 from sparse3d.render.rasterise import RenderOptions
 
-QUICK = OptimConfig(passes=20, camera_start=0, log_every=10, rotation_lr_rad=2e-4, translation_lr=2e-4, focal_lr=2e-4)
+QUICK = OptimConfig(
+    dropout=DropoutConfig(),
+    opacity_lr=0.05,
+    passes=20,
+    camera_start=0,
+    log_every=10,
+    rotation_lr_rad=2e-4,
+    translation_lr=2e-4,
+    focal_lr=2e-4,
+)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ QUICK = {
     "camera": {"features": "sift", "max_side": 480},
     "depth": {"max_side": 128},
     "initialise": {"max_gaussians": 4000},
-    "optim": {"passes": 6, "log_every": 6},
+    "optim": {"passes": 20, "log_every": 6},
     "threads": 2,
 }
 CONFIG = EvaluateConfig(

@@ -9,6 +9,7 @@ from optim_steps import rendered, step_of
 from sparse3d.core.gaussians import concatenate_params
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.optimise import optimise
+from sparse3d.optim.terms.dropout import DropoutConfig
 from sparse3d.optim.terms.opacity_decay import MIN_WEIGHT, OpacityDecay, OpacityDecayConfig
 from sparse3d.priors.backdrop import BACKDROP_CONFIDENCE
 from sparse3d.render.rasterise import RenderOptions, rasterise
@@ -60,7 +61,13 @@ def test_what_thins_out_is_filled_again(scene):
     black = replace(prior, images=tuple(torch.zeros_like(image) for image in prior.images))
 
     def covered(cover: float) -> float:
-        config = OptimConfig(passes=15, min_opacity=0.0, opacity_decay=OpacityDecayConfig(cover=cover))
+        config = OptimConfig(
+            passes=15,
+            opacity_lr=0.05,
+            dropout=DropoutConfig(),
+            min_opacity=0.0,
+            opacity_decay=OpacityDecayConfig(cover=cover),
+        )
         result = optimise(thin, black, config, render=RenderOptions(), seed=0)
         return float(rasterise(result.gaussians.activate(), prior.cameras.select([0]).to(torch.float32)).alpha.mean())
 
@@ -80,7 +87,13 @@ def test_what_no_photo_needs_fades_and_the_supported_stays(scene):
     in_view = params.means[:, :2].abs().amax(1) < 1
 
     def opacities(weight: float) -> torch.Tensor:
-        config = OptimConfig(passes=15, min_opacity=0.0, opacity_decay=OpacityDecayConfig(weight, cover=4 * weight))
+        config = OptimConfig(
+            passes=15,
+            opacity_lr=0.05,
+            dropout=DropoutConfig(),
+            min_opacity=0.0,
+            opacity_decay=OpacityDecayConfig(weight, cover=4 * weight),
+        )
         result = optimise(start, prior, config, render=RenderOptions(), seed=0)
         return result.gaussians.logit_opacities.sigmoid().reshape(2, -1)[:, in_view].mean(1)
 
