@@ -49,9 +49,8 @@ class OptimConfig:
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
         dropout: the term that earns its place; settings of each term are in the module of its name.
-        opacity_decay, binocular, pseudo_views, flow, floaters, densify, exposure, relative_depth, disparity_smoothness, normals, footprint,
-            coherence: those that do not (docs/optimisation.md has the
-            measurements).
+        opacity_decay, binocular, pseudo_views, flow, floaters, densify, exposure, relative_depth, disparity_smoothness, normals,
+            footprint, coherence: those that do not (docs/optimisation.md has the measurements).
         uncertainty: see there; the map is made by default and changes nothing else.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
