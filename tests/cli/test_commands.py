@@ -16,7 +16,7 @@ QUICK = """
 camera: {features: sift, max_side: 640}
 depth: {max_side: 256}
 initialise: {max_gaussians: 20000}
-optim: {passes: 20, log_every: 20}
+optim: {passes: 40, log_every: 20}
 """
 
 
