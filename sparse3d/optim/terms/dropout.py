@@ -2,7 +2,8 @@
 
 With few photos the foremost Gaussians take all the gradient and memorise; where some of them are missing, those behind them get
 their share. The opacities of the others grow by 1 / (1 - share) (eq. 5), so that the picture is as opaque as without, and the
-share grows with the iterations (eq. 6), since memorising comes late.
+share grows with the iterations (eq. 6), since memorising comes late. Other than there, what the prior is sure of is left out less
+often: it has nothing to memorise, and is only blurred by it.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ class DropoutConfig:
     """Settings of `Dropout`.
 
     Attributes:
-        share: of the Gaussians that are left out at the end; 0 turns it off.
+        share: of the Gaussians of no confidence that are left out at the end; 0 turns it off.
     """
 
     share: float = 0.0
@@ -36,7 +37,7 @@ class Dropout(Term):
 
     def draw(self, step: Step, gaussians: Gaussians) -> Gaussians:
         """Without the ones that are left out: their opacity is 0, and they get no gradient."""
-        share = self.config.share * step.done
+        share = self.config.share * step.done * (1 - step.confidence.clamp(0, 1))
         kept = torch.rand(len(gaussians), generator=step.generator) >= share
         opacities = (gaussians.opacities * kept / (1 - share)).clamp(max=1)
         return replace(gaussians, opacities=opacities)

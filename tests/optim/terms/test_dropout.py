@@ -9,6 +9,7 @@ from sparse3d.optim.terms.dropout import Dropout, DropoutConfig
 
 def test_the_share_grows_and_the_rest_makes_up_for_it(scene):
     params, prior = scene
+    params = params.replace(confidence=torch.zeros(len(params)))
     term = Dropout(DropoutConfig(share=0.5))
     for done in (0.0, 0.4, 1.0):
         step = step_of(params, prior, done=done)
@@ -20,8 +21,16 @@ def test_the_share_grows_and_the_rest_makes_up_for_it(scene):
         assert torch.allclose(drawn.opacities[kept], expected[kept])
 
 
+def test_what_is_sure_stays(scene):
+    params, prior = scene
+    step = step_of(params.replace(confidence=torch.ones(len(params))), prior, done=1.0)
+    drawn = Dropout(DropoutConfig(share=0.5)).draw(step, step.gaussians)
+    assert torch.equal(drawn.opacities, step.gaussians.opacities)
+
+
 def test_what_is_left_out_gets_no_gradient(scene):
     params, prior = scene
+    params = params.replace(confidence=torch.zeros(len(params)))
     step = step_of(params, prior, done=1.0)
     drawn = Dropout(DropoutConfig(share=0.1)).draw(step, step.gaussians)
     drawn.opacities.sum().backward()
