@@ -9,6 +9,8 @@ from torch import Tensor
 from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras, pixel_grid
 
+MIN_CONFIDENCE = 0.25
+"""Less confident depth was filled in rather than seen."""
 MIN_DEPTH = 1e-6
 """Nearer points have no picture; keeps divisions finite."""
 

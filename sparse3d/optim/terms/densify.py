@@ -7,7 +7,6 @@ merged; so only those are split that are wider than a pixel, into two along thei
 the present ones.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +17,8 @@ from torch import Tensor
 from sparse3d.core import se3
 from sparse3d.core.gaussians import GaussianParams, concatenate_params
 from sparse3d.optim.pixel_size import pixel_size_at
-from sparse3d.optim.terms.interface import Edit, Step, Term
+from sparse3d.optim.terms.interface import Edit, Step
+from sparse3d.optim.terms.rounds import RoundsTerm
 from sparse3d.render.rasterise import rasterise
 
 SHRINK = 1.6
@@ -46,18 +46,16 @@ class DensifyConfig:
             raise ValueError(f"densify: shares in [0, 1] expected, got {self}")
 
 
-class Densify(Term):
+class Densify(RoundsTerm):
     """Splits Gaussians at a few points of the optimisation."""
 
     def __init__(self, config: DensifyConfig) -> None:
+        super().__init__(config.at)
         self.config = config
-        self.rounds = 0
 
     def edit(self, step: Step, params: GaussianParams) -> Edit | None:
-        due = sum(step.done >= share for share in self.config.at)
-        if due <= self.rounds:
+        if not self.is_due(step):
             return None
-        self.rounds = due
         width = params.log_scales.exp().amax(1) / pixel_size_at(params.means, step.prior.cameras)
         scores = torch.where(width >= MIN_WIDTH_PX, residual_scores(step, params), 0.0)
         most = int(self.config.share * len(params))
@@ -68,12 +66,6 @@ class Densify(Term):
         keep = torch.ones(len(params), dtype=torch.bool)
         keep[chosen] = False
         return Edit(keep, split(params, chosen))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"rounds": np.array(self.rounds)}
-
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.rounds = int(arrays["rounds"])
 
 
 def residual_scores(step: Step, params: GaussianParams) -> Float[Tensor, " n"]:

@@ -7,10 +7,8 @@ blending weight says so) unless it sees through it. What a view sees through and
 removed. Opacities are never reset: with few photos what is gone does not come back.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -18,14 +16,13 @@ from torch import Tensor
 from sparse3d.core.cameras import Cameras, project
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import GeometryPrior
-from sparse3d.optim.terms.interface import Edit, Step, Term
-from sparse3d.optim.warping import sample
+from sparse3d.optim.terms.interface import Edit, Step
+from sparse3d.optim.terms.rounds import RoundsTerm
+from sparse3d.optim.warping import MIN_CONFIDENCE, sample
 from sparse3d.render.rasterise import rasterise
 
 MIN_WEIGHT = 0.05
 """A Gaussian that is never blended with more than this does not show in a view."""
-MIN_CONFIDENCE = 0.25
-"""Less confident depth was filled in rather than seen."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +42,18 @@ class FloatersConfig:
             raise ValueError(f"floaters: shares in [0, 1] and a margin in (0, 1) expected, got {self}")
 
 
-class Floaters(Term):
+class Floaters(RoundsTerm):
     """Removes Gaussians at a few points of the optimisation."""
 
     def __init__(self, config: FloatersConfig) -> None:
+        super().__init__(config.at)
         self.config = config
-        self.rounds = 0
 
     def edit(self, step: Step, params: GaussianParams) -> Edit | None:
-        due = sum(step.done >= share for share in self.config.at)
-        if due <= self.rounds:
+        if not self.is_due(step):
             return None
-        self.rounds = due
         floating = find_floaters(step, params, self.config.margin)
         return Edit(~floating) if floating.any() and not floating.all() else None
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"rounds": np.array(self.rounds)}
-
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.rounds = int(arrays["rounds"])
 
 
 @torch.no_grad()

@@ -17,14 +17,12 @@ from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.optim.terms.interface import Step, Term
-from sparse3d.optim.warping import nearest_views, reproject, same_surface, sample
+from sparse3d.optim.warping import MIN_CONFIDENCE, nearest_views, reproject, same_surface, sample
 from sparse3d.render.losses import photometric_loss
 from sparse3d.render.rasterise import RenderOutput, rasterise
 
 AGREEMENT = 0.02
 """Relative difference of depth within which a photo shows the pseudo view's point."""
-MIN_CONFIDENCE = 0.25
-"""Less confident depth was filled in rather than seen."""
 NEIGHBOURS = 2
 """Views that each one makes a pair with."""
 
