@@ -3,7 +3,8 @@
 A photo says nothing of what an object hides and of what lies outside its frame, and a viewpoint between two photos sees
 some of both. There the background next to it is continued: at its depth, with its blurred colours, marked as seen by
 nobody. It goes on behind what is the background itself, since a surface that was seen at a slant has gaps from closer by.
-Nothing is placed where another photo shows something else or looks through.
+Nothing is placed where another photo shows something else or looks through, and what another photo may show has the mean
+of both colours. A guess had better be smooth: one Gaussian stands for a large square wherever colours allow it.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from sparse3d.priors.backdrop_evidence import coloured_by_all, free_of_contradiction
 from sparse3d.priors.merging import Cells
 from sparse3d.priors.stereo.plane_sweep import PosedImage
 
@@ -25,7 +27,10 @@ class BackdropConfig:
     Attributes:
         enabled: whether there is a backdrop at all.
         margin: how far it reaches beyond the photo's frame, in longer sides of the photo.
-        cell_px: side of the square that one Gaussian stands for, in pixels.
+        cell_px: side of the smallest square that one Gaussian stands for, in pixels.
+        flat_factor: how many times larger the square is where the colours in it are alike.
+        flat_colour: range of colour within which they are.
+        beside_factor: how many times larger it is beyond the photo's frame.
         window: side of the square in which the farthest depth counts as background, in longer sides of the photo.
         step: relative difference of inverse depth from which the background is another surface.
         behind: relative distance by which it stands behind the surface that it continues.
@@ -37,6 +42,9 @@ class BackdropConfig:
     enabled: bool = True
     margin: float = 0.35
     cell_px: int = 8
+    flat_factor: int = 2
+    flat_colour: float = 0.1
+    beside_factor: int = 4
     window: float = 0.08
     step: float = 0.08
     behind: float = 0.01
@@ -55,6 +63,7 @@ BACKDROP_CONFIDENCE = 0.02
 def backdrop_cells(
     views: Sequence[PosedImage],
     inverses: Sequence[Float32[np.ndarray, "_h _w"]],
+    sure: Sequence[Bool[np.ndarray, "_h _w"]],
     config: BackdropConfig,
     *,
     max_gaussians: int,
@@ -64,6 +73,7 @@ def backdrop_cells(
     Args:
         views: pictures, masks and cameras.
         inverses: inverse depth of each view, 0 where unknown.
+        sure: where it was seen rather than filled in, so that it does hide what is behind it.
         config: settings.
         max_gaussians: of the whole scene; the backdrop takes its share of it at most.
 
@@ -74,29 +84,67 @@ def backdrop_cells(
     for side in (config.cell_px, 2 * config.cell_px, 4 * config.cell_px):
         sized = dataclasses.replace(config, cell_px=side)
         layers = [_layer(view, inverse, sized) for view, inverse in zip(views, inverses, strict=True)]
-        cells = [_free_of_contradiction(i, layers[i], views, inverses, sized) for i in range(len(views))]
+        cells = [free_of_contradiction(i, layers[i], views, inverses, behind=config.behind) for i in range(len(views))]
         if sum(len(cell.x) for cell in cells) <= config.share * max_gaussians:
-            return cells
+            return [coloured_by_all(i, cells[i], views, inverses, sure) for i in range(len(views))]
     return []
 
 
 def _layer(view: PosedImage, inverse: Float32[np.ndarray, "h w"], config: BackdropConfig) -> Cells:
-    """Background depth and colour of one view on a coarse grid that reaches beyond its frame."""
+    """The backdrop of one view by itself: small squares where its colours change, large ones elsewhere and beyond its
+    frame."""
     width, height = view.size
     known = (inverse > 0) & view.mask
     background = _farthest_around(inverse, known, max(3, int(config.window * max(width, height)) | 1))
     belongs = known & (inverse <= (1 + config.step) * background)
-    pad = int(np.ceil(config.margin * max(width, height) / config.cell_px))
     planes = np.concatenate([view.colour, background[..., None]], -1)
-    coarse, weight = _cell_means(planes, belongs, config.cell_px)
+    flat_px, beside_px = config.flat_factor * config.cell_px, config.beside_factor * config.cell_px
+    fine, flat, beside = (_grid(planes, belongs, px, config) for px in (config.cell_px, flat_px, beside_px))
+    fine, flat, beside = (
+        fine.select(_within_frame(fine, view)),
+        flat.select(_within_frame(flat, view)),
+        beside.select(~_within_frame(beside, view)),
+    )
+    alike = _alike(fine, flat_px, (-(-height // flat_px), -(-width // flat_px)), config.flat_colour)
+    return Cells.concatenate(
+        [fine.select(~_looked_up(alike, fine, flat_px)), flat.select(_looked_up(alike, flat, flat_px)), beside]
+    )
+
+
+def _within_frame(cells: Cells, view: PosedImage) -> Bool[np.ndarray, " n"]:
+    """Which cells have their centre within the photo."""
+    width, height = view.size
+    return (cells.x >= 0) & (cells.y >= 0) & (cells.x < width) & (cells.y < height)
+
+
+def _alike(cells: Cells, side: int, shape: tuple[int, int], tolerance: float) -> Bool[np.ndarray, "rows columns"]:
+    """In which squares of a coarser grid the cells have one colour."""
+    low, high = np.full((*shape, 3), np.inf), np.full((*shape, 3), -np.inf)
+    place = (cells.y // side).astype(int), (cells.x // side).astype(int)
+    np.minimum.at(low, place, cells.colour)
+    np.maximum.at(high, place, cells.colour)
+    return (high - low).max(-1) <= tolerance
+
+
+def _looked_up(squares: Bool[np.ndarray, "rows columns"], cells: Cells, side: int) -> Bool[np.ndarray, " n"]:
+    """What holds for the square that each cell's centre is in."""
+    return squares[(cells.y // side).astype(int), (cells.x // side).astype(int)]
+
+
+def _grid(
+    planes: Float32[np.ndarray, "h w 4"], belongs: Bool[np.ndarray, "h w"], side: int, config: BackdropConfig
+) -> Cells:
+    """Background colour and inverse depth on a grid that reaches beyond the frame."""
+    pad = int(np.ceil(config.margin * max(belongs.shape) / side))
+    coarse, weight = _cell_means(planes, belongs, side)
     filled = _push_pull(*(np.pad(x, ((pad, pad), (pad, pad)) + ((0, 0),) * (x.ndim - 2)) for x in (coarse, weight)))
     ys, xs = np.nonzero(filled[..., 3] > 0)
     count = len(xs)
     depth = (1 + config.behind) / filled[ys, xs, 3]
     return Cells(
-        x=((xs - pad + 0.5) * config.cell_px).astype(np.float32),
-        y=((ys - pad + 0.5) * config.cell_px).astype(np.float32),
-        side=np.full(count, config.cell_px, np.float32),
+        x=((xs - pad + 0.5) * side).astype(np.float32),
+        y=((ys - pad + 0.5) * side).astype(np.float32),
+        side=np.full(count, side, np.float32),
         depth=depth.astype(np.float32),
         normal=np.broadcast_to(np.array([0, 0, -1], np.float32), (count, 3)).copy(),
         colour=filled[ys, xs, :3].astype(np.float32),
@@ -149,32 +197,3 @@ def _push_pull(
 
 FULL_WEIGHT = 0.999
 """A cell with this share of pixels needs nothing from its surroundings."""
-
-
-def _free_of_contradiction(
-    index: int,
-    cells: Cells,
-    views: Sequence[PosedImage],
-    inverses: Sequence[Float32[np.ndarray, "_h _w"]],
-    config: BackdropConfig,
-) -> Cells:
-    """Without the cells that another view sees in front of its surface, and those beside the frame that it shows itself."""
-    view = views[index]
-    pixels = np.stack([cells.x, cells.y, np.ones_like(cells.x)], -1)
-    points_cam = (pixels @ np.linalg.inv(view.K).T) * cells.depth[:, None]
-    points = (points_cam - view.cam_from_world[:3, 3]) @ view.cam_from_world[:3, :3]
-    width, height = view.size
-    beside = (cells.x < 0) | (cells.y < 0) | (cells.x >= width) | (cells.y >= height)
-    keep = np.ones(len(cells.x), bool)
-    for other, (there, inverse) in enumerate(zip(views, inverses, strict=True)):
-        if other == index:
-            continue
-        seen = points @ there.cam_from_world[:3, :3].T + there.cam_from_world[:3, 3]
-        depth = np.maximum(seen[:, 2], 1e-9)
-        x, y = (seen[:, k] / depth * there.K[k, k] + there.K[k, 2] for k in (0, 1))
-        inside = (seen[:, 2] > 0) & (x >= 0) & (y >= 0) & (x < there.size[0]) & (y < there.size[1])
-        column, row = (np.clip(v, 0, top - 1).astype(int) for v, top in zip((x, y), there.size, strict=True))
-        known = inside & (inverse[row, column] > 0)
-        in_front = known & (1 / depth > (1 + config.behind) * inverse[row, column])
-        keep &= ~(in_front | (known & beside))
-    return Cells(**{name: getattr(cells, name)[keep] for name in Cells.__dataclass_fields__})

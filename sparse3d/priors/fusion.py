@@ -81,7 +81,8 @@ def initialise_gaussians(prior: GeometryPrior, config: InitialiseConfig) -> Gaus
     behind: list[Cells] = []
     if config.backdrop.enabled:
         inverses = [inverse_of(found.depth.numpy()) for found in prior.depths]
-        behind = backdrop_cells(views, inverses, config.backdrop, max_gaussians=config.max_gaussians)
+        sure = [found.confidence.numpy() >= config.observed_confidence for found in prior.depths]
+        behind = backdrop_cells(views, inverses, sure, config.backdrop, max_gaussians=config.max_gaussians)
     budget = max(1, config.max_gaussians - sum(len(cell.x) for cell in behind))
     cells = within_budget(prior, views, keep, budget, config.colour_tolerance)
     if not any(len(cell.x) for cell in cells):

@@ -1,6 +1,7 @@
 """Merge pixels of constant colour on smooth surfaces into squares, so that the number of Gaussians suits the
 machine."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,21 @@ class Cells:
     colour: Float32[np.ndarray, "n 3"]
     confidence: Float32[np.ndarray, " n"]
     support: Int[np.ndarray, " n"]
+
+    def select(self, which: Bool[np.ndarray, " n"] | Int[np.ndarray, " k"]) -> "Cells":
+        """Some of them, by mask or index."""
+        return Cells(**{name: getattr(self, name)[which] for name in self.__dataclass_fields__})
+
+    def replace(self, **columns: np.ndarray) -> "Cells":
+        """The same with other values in some columns."""
+        return dataclasses.replace(self, **columns)
+
+    @staticmethod
+    def concatenate(parts: Sequence["Cells"]) -> "Cells":
+        """All of several sets."""
+        return Cells(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Cells.__dataclass_fields__}
+        )
 
 
 def within_budget(
@@ -191,6 +207,5 @@ def _thinned(cells: Cells, excess: float) -> Cells:
     """Every so-manieth cell, spread evenly, a little larger, for budgets that merging cannot reach."""
     count = int(len(cells.x) / excess)
     pick = np.floor(np.arange(count) * excess).astype(int)
-    fields = {name: getattr(cells, name)[pick] for name in cells.__dataclass_fields__}
-    fields["side"] = (fields["side"] * np.float32(np.sqrt(excess))).astype(np.float32)
-    return Cells(**fields)
+    thinned = cells.select(pick)
+    return thinned.replace(side=(thinned.side * np.float32(np.sqrt(excess))).astype(np.float32))
