@@ -32,7 +32,7 @@ def write_page(
     *,
     pictures: Path,
 ) -> None:
-    """Write the page as one file that needs no other and no network, under 20 MB.
+    """Write the page as one file that needs no other and no network, under 10 MB; films, where there are some, are files beside it.
 
     Args:
         suite: the data set's name.

@@ -117,6 +117,30 @@ def test_strips_show_the_photo_and_every_method(tmp_path):
     assert page_of(found, tmp_path).count('src="data:image/jpeg') == 2
 
 
+def test_a_strip_ends_with_the_errors_found_and_expected_and_links_to_films(tmp_path):
+    rng = np.random.default_rng(0)
+    for file in ("truth/a.jpg", "ours/a.jpg", "ours/a-uncertainty.jpg", "theirs/a.jpg"):
+        (tmp_path / "pictures" / file).parent.mkdir(parents=True, exist_ok=True)
+        write_jpeg(tmp_path / "pictures" / file, rng.random((48, 64, 3)).astype(np.float32))
+    (tmp_path / "pictures" / "ours" / "film.mp4").write_bytes(b"film")
+    ours = {"name": "a.jpg", "truth": "truth/a.jpg", "rendering": "ours/a.jpg", "uncertainty": "ours/a-uncertainty.jpg"}
+    theirs = {"name": "a.jpg", "truth": "truth/a.jpg", "rendering": "theirs/a.jpg"}
+    found = [record(pictures=[ours], film="ours/film.mp4"), record("theirs", pictures=[theirs], film="theirs/film.mp4")]
+    html = page_of(found, tmp_path)
+    labels = re.findall(r"<figcaption>(.*?)</figcaption>", html[html.index("<h2>Pictures") :])
+    assert [label.partition(" (")[0] for label in labels] == [
+        "photo",
+        "theirs",
+        "ours",
+        "ours: error found",
+        "ours: error expected",
+    ]
+    pairs = re.findall(r'class="pair" src="[^"]*" alt="([^ ]*)', html)
+    assert pairs == ["photo:", "ours"], "the slider compares the photo with the first method asked for"
+    assert 'href="pictures/ours/film.mp4"' in html and "theirs/film.mp4" not in html  # that one was deleted
+    assert 'class="scale"' in html and 'class="scale"' not in page_of([record()], tmp_path)
+
+
 def test_a_bench_in_which_nothing_worked_still_has_a_page(tmp_path):
     reason = "/home/somebody/secret/tool is missing & <b>gone</b>"
     html = page_of([failure("theirs", reason=reason)], tmp_path)
