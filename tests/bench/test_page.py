@@ -100,6 +100,13 @@ def test_published_figures_stand_only_beside_what_was_measured_alike(tmp_path, c
     assert "33.33" not in page_of([record(**changes)], tmp_path, published=[PAPER])
 
 
+def test_published_figures_stand_with_a_caveat_beside_a_protocol_that_follows_theirs(tmp_path):
+    words = "means over all eight scenes"
+    html = page_of([record(protocol="public-llff-8")], tmp_path, published=[PAPER])
+    assert "33.33" in html and words in html
+    assert words not in page_of([record()], tmp_path, published=[PAPER])
+
+
 def test_strips_show_the_photo_and_every_method(tmp_path):
     rng = np.random.default_rng(0)
     for file in ("truth/a.jpg", "ours/a.jpg", "theirs/a.jpg"):
