@@ -103,6 +103,8 @@ def test_a_held_distortion_stays_and_a_given_one_is_what_is_expected():
     held = adjusted_from_a_pinhole(-0.05, replace(CONFIG, k1_sigma=0.0, k2_sigma=0.0))
     assert np.abs(held.distortion).max() < 1e-6
     truth, points = exact_model(k1=-0.2), cloud(12)  # so few that the prior decides
+    with pytest.raises(ValueError, match="k2_sigma must not be negative"):
+        replace(CONFIG, k2_sigma=-0.1)
     given = replace(truth, lens=truth.distortion)
     found = bundle.adjust(given, exact_tracks(truth, points, noise=0.5), points, CONFIG).model
     assert found.distortion[0, 0] == pytest.approx(-0.2, abs=0.02)
