@@ -159,24 +159,21 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=4)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = {}
-    for scene in load_dataset("public", arguments.sets_dir, arguments.sets):
-        with tempfile.TemporaryDirectory() as folder:
-            material = materialise(scene, SPLIT, "posed", Path(folder), threads=1)
-            curves = dense_curves(scene, material, arguments.held_out) | sparse_curve(
-                scene, material, arguments.held_out
-            )
-        found[scene.scene] = curves
-        for method, curve in curves.items():
-            print(
-                f"{scene.scene} {method}: start {curve['start_seconds']} s; {curve['points'][0]} to {curve['points'][-1]}"
-            )
     protocol = (
         f"public, split {SPLIT}, true cameras, {arguments.held_out} held-out photos, PSNR at the scoring resolution"
     )
-    write(RESULTS / "quality_time.json", {"protocol": protocol, "threads": 1, "machine": machine(), "sets": found})
-    PICTURE.write_text(draw(found))
-    print(f"written to {PICTURE}")
+    found: dict[str, dict[str, dict]] = {}
+    for scene in load_dataset("public", arguments.sets_dir, arguments.sets):
+        with tempfile.TemporaryDirectory() as folder:
+            material = materialise(scene, SPLIT, "posed", Path(folder), threads=1)
+            found[scene.scene] = dense_curves(scene, material, arguments.held_out)
+            found[scene.scene] |= sparse_curve(scene, material, arguments.held_out)
+        for method, curve in found[scene.scene].items():
+            first, last = curve["points"][0], curve["points"][-1]
+            print(f"{scene.scene} {method}: start {curve['start_seconds']} s; {first} to {last}")
+        # After each set, so that a run that is stopped leaves those that are done.
+        write(RESULTS / "quality_time.json", {"protocol": protocol, "threads": 1, "machine": machine(), "sets": found})
+        PICTURE.write_text(draw(found))
 
 
 if __name__ == "__main__":
