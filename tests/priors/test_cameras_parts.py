@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparse3d.priors.stereo import bundle, covariance
+from sparse3d.priors.stereo import bundle, covariance, known
 from sparse3d.priors.stereo.assembly import add_missing
 from sparse3d.priors.stereo.chaining import place_by_partners
 from sparse3d.priors.stereo.config import CameraConfig
@@ -16,7 +16,7 @@ from sparse3d.priors.stereo.triangulation import triangulate
 from sparse3d.priors.stereo.two_view import MatchGraph, Pair, sampson_px, verify
 from sparse3d.priors.stereo.world_frame import move_cameras, move_points, tidy_frame
 
-from .camera_scene import look_at
+from .camera_scene import image_set, look_at, noise_photo
 
 CONFIG = CameraConfig()
 CENTRES = [(-1.0, 0.0, 0.0), (0.0, -0.3, 0.2), (1.0, 0.1, 0.0), (0.4, -1.0, -0.2)]
@@ -109,6 +109,18 @@ def test_a_held_distortion_stays_and_a_given_one_is_what_is_expected():
     found = bundle.adjust(given, exact_tracks(truth, points, noise=0.5), points, CONFIG).model
     assert found.distortion[0, 0] == pytest.approx(-0.2, abs=0.02)
     assert given.with_focal_ratio(1.0).distortion[0, 0] == -0.2
+
+
+def test_photos_share_their_focal_length_unless_each_is_to_have_its_own():
+    images = image_set([noise_photo(i) for i in range(4)])
+    assert known.initial_model(images, None, CONFIG).group.tolist() == [0, 0, 0, 0]
+    groups = known.initial_model(images, None, replace(CONFIG, share_intrinsics=False)).group
+    assert groups.tolist() == [0, 1, 2, 3]
+    truth, points = exact_model(), cloud(400)
+    truth.focal[2] = 600.0
+    start = replace(exact_model(focal=520.0), group=groups)
+    found = bundle.adjust(start, exact_tracks(truth, points, noise=0.2), points, CONFIG).model
+    assert found.focal[:, 0] == pytest.approx([500, 500, 600, 500], rel=0.01)
 
 
 def test_bundle_adjustment_moves_only_what_is_free():

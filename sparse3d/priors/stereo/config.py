@@ -26,6 +26,8 @@ class CameraConfig:
         centre_sigma: standard deviation of the principal point's distance from the photo's middle, in longer sides.
         k1_sigma, k2_sigma: standard deviations of the radial distortion from what was given, else from none. Phones' and
             ordinary lenses' lie within the default; 0.2 frees it for wide lenses, 0 holds it.
+        share_intrinsics: photos of one camera, lens setting and size by EXIF share their intrinsics, as do those of one size
+            without EXIF data; false gives each photo its own, such as photos from many people.
         free_known_poses, free_known_intrinsics: whether what the user gave is refined too; otherwise it is held fixed.
     """
 
@@ -44,6 +46,7 @@ class CameraConfig:
     centre_sigma: float = 0.0009
     k1_sigma: float = 0.03
     k2_sigma: float = 0.03
+    share_intrinsics: bool = True
     free_known_poses: bool = False
     free_known_intrinsics: bool = False
 

@@ -28,7 +28,7 @@ def initial_model(images: ImageSet, known: Cameras | None, config: CameraConfig)
     """
     count = len(images)
     sizes = np.array(images.sizes, dtype=np.float64)
-    keys = [(p.camera_model, tuple(sorted(p.size))) for p in images.photos]
+    keys = [(p.camera_model, tuple(sorted(p.size)), "" if config.share_intrinsics else p.name) for p in images.photos]
     numbers = {key: n for n, key in enumerate(dict.fromkeys(keys))}
     model = Model(
         cam_from_world=np.full((count, 4, 4), np.nan),
