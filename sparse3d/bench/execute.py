@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparse3d.bench.films import write_film
 from sparse3d.bench.job import Task, read_task
 from sparse3d.bench.machine import machine
 from sparse3d.bench.materials import materialise
 from sparse3d.bench.methods import resolve_method
+from sparse3d.bench.methods.interface import Outcome
 from sparse3d.bench.scene_file import read_scene
 from sparse3d.bench.scoring import figures_of, score, write_pictures
 from sparse3d.core.errors import InputError, MissingDependency
@@ -81,14 +83,14 @@ def _execute(task: Task) -> dict[str, Any]:
     evaluation = score(outcome, scene, job.split, scoring(task.max_held_out, task.threads))
     document = evaluation.to_json()
     write_json(task.folder / "evaluation.json", document)
-    shown = []
-    if outcome.draws:
-        shown = write_pictures(task.pictures, job.key, reconstruction, scene, job.split, evaluation)
+    shown = write_pictures(task.pictures, job.key, outcome, scene, job.split, evaluation) if outcome.draws else []
+    scored = time.perf_counter()
+    film, no_film = _film(task, outcome) if task.films else (None, None)
     return {
         "status": "done",
         "reason": None,
         "figures": figures_of(document, {*evaluation.matched, *(v.name for v in evaluation.held_out)}),
-        "reasons": [r for r in (document["poses_reason"], document["held_out"]["reason"]) if r],
+        "reasons": [r for r in (document["poses_reason"], document["held_out"]["reason"], no_film) if r],
         "lpips": document["lpips"],
         "scoring": document["protocol"],
         "placed": len(reconstruction.cameras),
@@ -97,15 +99,28 @@ def _execute(task: Task) -> dict[str, Any]:
         "settings": dict(method.settings),
         "history": _thinned(reconstruction.history),
         "pictures": shown,
+        **({"film": film} if task.films else {}),
         "threads": task.threads,
         "timings": {
             "seconds": round(after.wall_s - before.wall_s, 2),
             "cpu_seconds": round(after.cpu_s - before.cpu_s, 2),
             "peak_gib": round(after.peak_gib, 3),
             "stages_s": {name: round(s, 2) for name, s in reconstruction.provenance.timings_s.items()},
-            "scoring_seconds": round(time.perf_counter() - after.wall_s, 2),
+            "scoring_seconds": round(scored - after.wall_s, 2),
         },
     }
+
+
+def _film(task: Task, outcome: Outcome) -> tuple[str | None, str | None]:
+    """The film's file relative to the folder of pictures, or why there is none."""
+    if not outcome.draws or len(outcome.reconstruction.cameras) < 2:
+        return None, "no film: it takes Gaussians and two placed photos"
+    file = f"{task.job.key}/film.mp4"
+    try:
+        write_film(task.pictures / file, outcome.reconstruction, RenderOptions(threads=task.threads or None))
+    except MissingDependency as error:
+        return None, f"no film: {error}"
+    return file, None
 
 
 def scoring(max_held_out: int | None, threads: int) -> EvaluateConfig:

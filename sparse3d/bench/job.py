@@ -62,6 +62,7 @@ class Task:
         threads: that the job may use; 0 for all.
         timeout_s: the job is ended after so many seconds.
         max_held_out: score at most so many held-out photos; None for all.
+        films: make a film of the result.
         gpu: it needs one.
     """
 
@@ -73,6 +74,7 @@ class Task:
     threads: int = 0
     timeout_s: float = 3600.0
     max_held_out: int | None = None
+    films: bool = False
     gpu: bool = False
 
     @property

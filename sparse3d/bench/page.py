@@ -15,7 +15,7 @@ from sparse3d.bench.page_tables import (
     published_table,
     scene_table,
 )
-from sparse3d.bench.published import Published, matching
+from sparse3d.bench.published import Published, caveat, matching
 from sparse3d.bench.results import Record
 from sparse3d.bench.summary import Group, group_records, value_of
 from sparse3d.io.atomic import atomic_write_text
@@ -32,7 +32,7 @@ def write_page(
     *,
     pictures: Path,
 ) -> None:
-    """Write the page as one file that needs no other and no network, under 20 MB.
+    """Write the page as one file that needs no other and no network, under 10 MB; films, where there are some, are files beside it.
 
     Args:
         suite: the data set's name.
@@ -98,7 +98,7 @@ def _group(group: Group, published: Sequence[Published]) -> str:
             f"<h2>{text(heading(group))}</h2>",
             f'<p class="note">{text(protocol_words(group))}</p>',
             mean_tables(group),
-            published_table(matching(published, group.protocol, group.views, group.poses)),
+            published_table(matching(published, group.protocol, group.views, group.poses), caveat(group.protocol)),
             f'<div class="plots">{plots}</div>' if plots else "",
             f"<details><summary>Scene by scene</summary>{scene_table(group)}"
             f'<p class="note">{text(protocol_words(group))}</p></details>',

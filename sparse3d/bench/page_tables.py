@@ -88,8 +88,8 @@ def further_table(group: Group) -> str:
     return table(["", *group.methods], rows, numbers=range(1, len(group.methods) + 1)) if rows else ""
 
 
-def published_table(found: Sequence[Published]) -> str:
-    """What papers report under the same protocol; empty where there is nothing."""
+def published_table(found: Sequence[Published], caveat: str) -> str:
+    """What papers report under the same protocol, or one that differs by the caveat; empty where there is nothing."""
     if not found:
         return ""
     notes = any(p.note for p in found)
@@ -107,7 +107,7 @@ def published_table(found: Sequence[Published]) -> str:
     header = ["published", "PSNR (dB)", "SSIM", "LPIPS", "ATE", "seconds", *([""] if notes else [])]
     return table(header, rows, numbers=range(1, 6)) + (
         '<p class="note">As the papers report them for this protocol, number of photos and pose mode; not measured here. '
-        "Networks of LPIPS, borders of SSIM and machines differ.</p>"
+        f"Networks of LPIPS, borders of SSIM and machines differ. {text(caveat)}</p>"
     )
 
 

@@ -38,6 +38,7 @@ class BenchConfig:
         max_held_out: score at most so many held-out photos, evenly spread; None for all, as the protocols say.
         threads: of each job; 0 for all cores.
         timeout_s: a job is ended after so many seconds.
+        films: make a film of each result.
     """
 
     methods: tuple[str, ...] = ("ours",)
@@ -48,6 +49,7 @@ class BenchConfig:
     max_held_out: int | None = None
     threads: int = 0
     timeout_s: float = 3600.0
+    films: bool = False
 
 
 QUICK = BenchConfig(
@@ -60,7 +62,7 @@ def configured(*, quick: bool, poses: tuple[Poses, ...], threads: int, **given: 
     """The default, or the quick one, with what the user gave over it.
 
     Args:
-        given: methods, views, seeds, timeout_s; what is None or empty was not given.
+        given: methods, views, seeds, timeout_s, films; what is None or empty was not given.
 
     Raises:
         InputError: a number makes no sense.
@@ -194,6 +196,7 @@ def _task(job: Job, spec: str, scene: BenchScene, config: BenchConfig, out: Path
         threads=config.threads,
         timeout_s=config.timeout_s,
         max_held_out=config.max_held_out,
+        films=config.films,
         gpu=gpu,
     )
 

@@ -24,12 +24,15 @@ Spread = Callable[[list[Task]], Iterable[Record]]
 
 
 def pending(tasks: list[Task], records: dict[str, Record], *, retry_failed: bool) -> list[Task]:
-    """The tasks that are to be run: those without a result and, where asked for, those whose result is a failure."""
-    return [
-        task
-        for task in tasks
-        if task.job.key not in records or (retry_failed and records[task.job.key]["status"] != "done")
-    ]
+    """The tasks that are to be run: those without a result and, where asked for, those whose result is a failure or has no film."""
+
+    def is_pending(task: Task) -> bool:
+        record = records.get(task.job.key)
+        if record is None or record["status"] != "done":
+            return record is None or retry_failed
+        return task.films and "film" not in record
+
+    return [task for task in tasks if is_pending(task)]
 
 
 def run_bench(

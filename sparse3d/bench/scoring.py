@@ -12,18 +12,21 @@ from sparse3d.bench.materials import local_name, read_scaled, true_cameras
 from sparse3d.bench.methods.interface import Outcome
 from sparse3d.bench.scene import BenchScene
 from sparse3d.core.errors import InputError
-from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.eval.config import EvaluateConfig, FurtherTruth
 from sparse3d.eval.evaluate import evaluate
 from sparse3d.eval.evaluation import Evaluation
 from sparse3d.eval.image_metrics import from_pixels, to_scoring_resolution
-from sparse3d.eval.render_views import render_camera
+from sparse3d.eval.render_views import render_camera, render_values
 from sparse3d.eval.true_surface import surface_points
 from sparse3d.io.depth_files import read_depth_mm
 from sparse3d.io.image_files import read_mask, write_jpeg
+from sparse3d.pipeline.report_pictures import error_colours
+from sparse3d.render.rasterise import RenderOptions
 
 SHOWN_VIEWS = 2
 """Held-out photos a job that the page may show: the first and the middle one."""
+NOTHING_DRAWN = np.array([128, 128, 128], np.uint8)
+"""Colour, not one of errors', of pixels where no Gaussian is: nothing is known of their error."""
 
 
 def score(outcome: Outcome, scene: BenchScene, split: str, config: EvaluateConfig) -> Evaluation:
@@ -90,12 +93,13 @@ def figures_of(document: Mapping[str, Any], names: Collection[str]) -> dict[str,
 
 
 def write_pictures(
-    folder: Path, key: str, reconstruction: Reconstruction, scene: BenchScene, split: str, evaluation: Evaluation
+    folder: Path, key: str, outcome: Outcome, scene: BenchScene, split: str, evaluation: Evaluation
 ) -> list[dict[str, str]]:
     """Some held-out photos beside their renderings at the aligned true cameras, as JPEGs at the scoring resolution.
 
     Returns:
-        For each its name, and the files of photo and rendering relative to `folder`.
+        For each its name, and the files of photo and rendering relative to `folder`; where the method tells what error it
+        expects, the file of that, too, in the colours of `error_colours`.
     """
     measured = [view.name for view in evaluation.held_out if view.aligned is not None]
     if evaluation.alignment is None or not measured:
@@ -106,10 +110,15 @@ def write_pictures(
         name = original[measured[index]]
         camera = true_cameras(scene, (name,))
         camera = camera.replace(cam_from_world=evaluation.alignment.move_cameras(camera.cam_from_world.double()))
-        [view] = render_camera(reconstruction, camera)
-        truth_file = f"truth/{scene.dataset}-{scene.scene}-{Path(measured[index]).stem}.jpg"
-        rendering_file = f"{key}/{Path(measured[index]).stem}.jpg"
+        [view] = render_camera(outcome.reconstruction, camera)
+        stem = Path(measured[index]).stem
+        truth_file, rendering_file = f"truth/{scene.dataset}-{scene.scene}-{stem}.jpg", f"{key}/{stem}.jpg"
         for file, image in ((truth_file, from_pixels(read_scaled(scene, name))), (rendering_file, view.rgb)):
             write_jpeg(folder / file, to_scoring_resolution(np.asarray(image)))
         shown.append({"name": name, "truth": truth_file, "rendering": rendering_file})
+        if outcome.uncertainty is not None:
+            expected = render_values(outcome.reconstruction, camera, outcome.uncertainty, RenderOptions())
+            shown[-1]["uncertainty"] = f"{key}/{stem}-uncertainty.jpg"
+            coloured = np.where(expected[..., None] > 0, error_colours(expected), NOTHING_DRAWN)
+            write_jpeg(folder / shown[-1]["uncertainty"], to_scoring_resolution(from_pixels(coloured)))
     return shown

@@ -25,6 +25,7 @@ def bench(
     retry_failed: bool = False,
     keep_runs: bool = False,
     published: Path | None = None,
+    films: bool = False,
 ) -> None:
     """Compare methods on a data set of photos with true cameras, and write one page of what came out.
 
@@ -52,6 +53,8 @@ def bench(
         retry_failed: run jobs again that failed or whose method was not available.
         keep_runs: keep everything that the methods wrote, under OUT/jobs.
         published: YAML file of published figures; the default is the source's benchmarks/published.yaml.
+        films: make a film of each result, a way from photo to photo: MP4 files beside the page, which links to them. Jobs without
+            one are run again.
     """
     import signal
 
@@ -68,6 +71,7 @@ def bench(
         views=views,
         seeds=seeds,
         timeout_s=timeout,
+        films=films,
     )
     request = BenchRequest(suite, data, out, scenes, config, published, protocol)
     spreading = Spreading(workers, ray_address, keep_runs=keep_runs, retry_failed=retry_failed)

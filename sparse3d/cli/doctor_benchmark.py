@@ -53,6 +53,6 @@ def _optimisation(figures, threads: int) -> tuple[int, float]:
     """Iterations of the default preset for `PHOTOS` photos, and the seconds that they take."""
     from sparse3d.optim.config import OptimConfig
 
-    iterations = OptimConfig().passes * PHOTOS
+    iterations = OptimConfig().steps(PHOTOS)
     one = figures.rasteriser[threads].wall_ms + figures.loss[threads].wall_ms
     return iterations, 1e-3 * iterations * one

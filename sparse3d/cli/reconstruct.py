@@ -29,7 +29,7 @@ def reconstruct(
         out: the run folder to write. A run that is there already goes on where it stopped.
         cameras: known cameras, all or part of them: a COLMAP model, transforms.json, poses_bounds.npy or cameras.json.
             What is known stays fixed.
-        preset: fast or default.
+        preset: default, fast, or s and xl, which make 200 and 1000 steps however many photos there are.
         images: use these photos of the folder only.
         config: YAML file with settings that differ from the preset's (the run's own config.yaml shows all there are).
         seed: of every random choice.

@@ -74,6 +74,27 @@ def render_camera(
     return views
 
 
+@torch.no_grad()
+def render_values(
+    scene: Reconstruction, camera: Cameras, values: Float[ndarray, " n"], options: RenderOptions
+) -> Float[ndarray, "h w"]:
+    """The mean, over what a view's pixels blend, of a figure that each Gaussian has; 0 where nothing is.
+
+    Args:
+        camera: one view, its pose and intrinsics known.
+        values: not negative, such as the layer `uncertainty`.
+    """
+    pinhole = covering_pinhole(camera)
+    output = rasterise(
+        scene.gaussians.activate(),
+        pinhole.to(torch.float32),
+        uncertainty=torch.from_numpy(values),
+        options=options_for(scene, camera, dataclasses.replace(options, depth=False)),
+    )
+    assert output.uncertainty is not None  # it was asked for
+    return through_lens(camera, pinhole, [output.uncertainty[0].numpy()])[0]
+
+
 def check_size(camera: Cameras) -> None:
     """Refuse a picture that would take more memory than a machine has.
 

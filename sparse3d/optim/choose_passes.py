@@ -58,20 +58,23 @@ def choose_passes(
         render, seed: as in `optimise`.
 
     Raises:
-        ValueError: fewer than three photos, or no choice.
+        ValueError: fewer than three photos, no choice, or a number of iterations beside the choices.
     """
     count, choices = len(prior.cameras), sorted(set(choices))
     if count < MIN_PHOTOS or not choices or choices[0] < 1:
         raise ValueError(f"passes are chosen by {MIN_PHOTOS} photos or more among positive choices: {count}, {choices}")
+    if config.iterations:
+        raise ValueError(f"passes cannot be chosen beside a fixed number of iterations, {config.iterations}")
     owners = owner_views(gaussians, prior.cameras)
-    longest = replace(config, passes=choices[-1], log_every=count - 1, uncertainty=UncertaintyConfig(layer=False))
+    pass_steps = config.steps_in_pass(count - 1)
+    longest = replace(config, passes=choices[-1], log_every=pass_steps, uncertainty=UncertaintyConfig(layer=False))
     means = np.zeros(len(choices))
     for view in range(count):
         rest = [other for other in range(count) if other != view]
         found = dict.fromkeys(choices, 0.0)
 
         def look(progress: Progress, view: int = view, found: dict[int, float] = found) -> None:
-            done = progress.iteration // (count - 1)
+            done = progress.iteration // pass_steps
             if done in found and progress.snapshot is not None:
                 found[done] = _left_out_psnr(progress.snapshot(), prior, view, render)
 

@@ -1,5 +1,6 @@
 """Settings of the joint optimisation."""
 
+import math
 from dataclasses import dataclass, field
 
 from sparse3d.optim.pose_solver import PoseSolverConfig
@@ -24,7 +25,9 @@ class OptimConfig:
     """Settings of `optimise`.
 
     Attributes:
-        passes: how often each photo is visited, one an iteration; more of them memorise the photos.
+        passes: how often each photo is visited; more of them memorise the photos.
+        iterations: steps in all, however many photos there are, as InstantSplat counts; 0 leaves it to `passes`.
+        views_per_step: photos whose gradients make one step, their mean; 0 takes all of them.
         passes_choices: where there are some, `passes` becomes the one after which photos look best that were left out
             (`choose_passes`; at least three photos). It takes several times as long as optimising.
         ssim_weight: share of D-SSIM in the photometric loss, the rest is L1 (3DGS, Kerbl et al. 2023, eq. 7).
@@ -57,6 +60,8 @@ class OptimConfig:
     """
 
     passes: int = 40
+    iterations: int = 0
+    views_per_step: int = 1
     passes_choices: tuple[int, ...] = ()
     ssim_weight: float = 0.2
     depth_weight: float = 0.1
@@ -98,11 +103,24 @@ class OptimConfig:
     checkpoint_every_s: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.passes < 0:
-            raise ValueError(f"passes must not be negative, got {self.passes}")
+        for name in ("passes", "iterations", "views_per_step"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.iterations and self.passes_choices:
+            raise ValueError(
+                "iterations and passes_choices are two ways of saying how long: set one of them to nothing"
+            )
         if any(choice < 1 for choice in self.passes_choices):
             raise ValueError(f"passes_choices must be positive, got {self.passes_choices}")
         if not 0 <= self.sh_degree <= 3:
             raise ValueError(f"sh_degree must be 0 to 3, got {self.sh_degree}")
         if not 0 <= self.ssim_weight <= 1:
             raise ValueError(f"ssim_weight must lie in [0, 1], got {self.ssim_weight}")
+
+    def steps_in_pass(self, photos: int) -> int:
+        """Steps in which each of so many photos is visited once."""
+        return math.ceil(photos / (self.views_per_step or photos))
+
+    def steps(self, photos: int) -> int:
+        """Steps of the whole optimisation of so many photos."""
+        return self.iterations or self.passes * self.steps_in_pass(photos)

@@ -70,7 +70,7 @@ def optimise(
     """
     if len(gaussians) == 0:
         raise ValueError("no Gaussians to optimise: the prior gave no depth")
-    orders = _view_orders(len(prior.cameras), config.passes, seed)
+    orders = _view_orders(len(prior.cameras), config, seed)
     state = OptimiserState(gaussians, prior, config, iterations=len(orders), seed=seed)
     iteration = state.restore(checkpoints)
     started = last_checkpoint = time.monotonic()
@@ -103,7 +103,12 @@ def optimise(
     )
 
 
-def _view_orders(views: int, passes: int, seed: int) -> list[int]:
-    """A view for each iteration: every photo once, in a new order, again and again."""
+def _view_orders(photos: int, config: OptimConfig, seed: int) -> list[list[int]]:
+    """The photos of each step: every one once, in a new order, again and again."""
     generator = torch.Generator().manual_seed(seed)
-    return [view for _ in range(passes) for view in torch.randperm(views, generator=generator).tolist()]
+    steps, together = config.steps(photos), config.views_per_step or photos
+    orders: list[list[int]] = []
+    while len(orders) < steps:
+        shuffled = torch.randperm(photos, generator=generator).tolist()
+        orders += [shuffled[first : first + together] for first in range(0, photos, together)]
+    return orders[:steps]

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -58,32 +59,39 @@ class OptimiserState:
         self.history: list[dict[str, float]] = []
         self.loss = self.mse = math.nan
 
-    def step(self, iteration: int, view: int, render: RenderOptions) -> None:
-        """Render one photo, compare, step."""
-        step = self._as_step(iteration, view, render)
-        output = self._render(step)
-        mask = self.prior.masks[view][None]
-        for term in self.terms.values():
-            mask = term.weights(step, output, mask)
-        photometric = photometric_loss(
-            output.rgb,
-            self.prior.images[view][None],
-            ssim_weight=self.config.ssim_weight,
-            mask=mask,
-            threads=render.threads,
-        )
+    def step(self, iteration: int, views: Sequence[int], render: RenderOptions) -> None:
+        """Render photos, compare, step by the mean of their gradients."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + iteration)
+        steps = [self._as_step(iteration, view, render, generator) for view in views]
         self.splats.forget_gradients()
         self.camera_adam.forget_gradients()
-        (photometric.loss + self._further_loss(step, output)).backward()
+        found = [self._backward(step, len(steps)) for step in steps]
+        step = steps[-1]
         self.splats.step(step.done, render.threads or torch.get_num_threads())
         if iteration >= self.config.camera_start:
             self.camera_adam.step(step.done)
         for term in self.terms.values():
             term.after_backward(step)
         self._edit(step)
-        self._observe(float(photometric.loss.detach()), float(photometric.mse))
+        self._observe(*(sum(values) / len(steps) for values in zip(*found, strict=True)))
 
-    def _as_step(self, iteration: int, view: int, render: RenderOptions) -> Step:
+    def _backward(self, step: Step, photos: int) -> tuple[float, float]:
+        """Add a photo's share to the gradients; returns its photometric loss and mean square error."""
+        output = self._render(step)
+        mask = self.prior.masks[step.view][None]
+        for term in self.terms.values():
+            mask = term.weights(step, output, mask)
+        photometric = photometric_loss(
+            output.rgb,
+            self.prior.images[step.view][None],
+            ssim_weight=self.config.ssim_weight,
+            mask=mask,
+            threads=step.render.threads,
+        )
+        ((photometric.loss + self._further_loss(step, output)) / photos).backward()
+        return float(photometric.loss.detach()), float(photometric.mse)
+
+    def _as_step(self, iteration: int, view: int, render: RenderOptions, generator: torch.Generator) -> Step:
         return Step(
             iteration=iteration,
             done=iteration / max(1, self.iterations - 1),
@@ -94,7 +102,7 @@ class OptimiserState:
             confidence=self.splats.template.confidence,
             observations=self.splats.template.observations,
             render=render,
-            generator=torch.Generator().manual_seed(self.seed * 1_000_003 + iteration),
+            generator=generator,
         )
 
     def _render(self, step: Step) -> RenderOutput:

@@ -130,7 +130,7 @@ def _without(
     others = [name for i, name in enumerate(cameras.names) if i != index]
     out = folder.left_out(cameras.names[index])
     rest = reconstruct(photos, out, known=folder.cameras, names=others, config=settings, listener=listener)
-    wanted = settings.optim.passes * len(rest.cameras)
+    wanted = settings.optim.steps(len(rest.cameras))
     if rest.history and rest.history[-1]["iteration"] < wanted:
         raise KeyboardInterrupt  # `reconstruct` keeps what an interrupted optimisation did; that is no result to score
     return rest

@@ -206,7 +206,7 @@ def _assemble(
     warnings += [f"{name} was not used: it {reason}" for name, reason in images.skipped]
     warnings += [f"{name} could not be placed: {reason}" for name, reason in prior.unplaced]
     if result.interrupted:
-        wanted = config.optim.passes * len(prior.cameras)
+        wanted = config.optim.steps(len(prior.cameras))
         warnings.append(f"stopped by the user after {result.iterations_done} of {wanted} iterations")
     provenance = Provenance(
         prior=prior.source,

@@ -8,7 +8,7 @@ from html import escape
 from sparse3d.pipeline.report_text import describe_number
 
 WIDTH, HEIGHT = 420.0, 240.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 24.0, 36.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 20.0, 24.0, 36.0
 """Margins that hold the labels."""
 
 

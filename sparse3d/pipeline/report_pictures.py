@@ -51,10 +51,23 @@ def error_map(photo: Picture, rendering: Picture) -> UInt8[ndarray, "_h _w 3"]:
     """
     if photo.shape != rendering.shape:
         raise ValueError(f"a photo of shape {photo.shape} and a rendering of shape {rendering.shape}")
-    difference = np.abs(_to_float(photo) - _to_float(rendering)).mean(-1)
-    level = np.clip(difference / FULL_SCALE_ERROR, 0, 1)
+    return error_colours(np.abs(_to_float(photo) - _to_float(rendering)).mean(-1))
+
+
+def error_colours(error: Float[ndarray, "h w"]) -> UInt8[ndarray, "h w 3"]:
+    """RGB of mean absolute differences, found or expected, in the colours of `error_map`."""
+    level = np.clip(error / FULL_SCALE_ERROR, 0, 1)
     coloured = cv2.applyColorMap(np.round(255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO)
     return np.ascontiguousarray(coloured[..., ::-1])
+
+
+def error_scale() -> str:
+    """The scale of `error_colours` as a bar with its two ends, HTML."""
+    colours = error_colours(np.linspace(0, FULL_SCALE_ERROR, 9)[None])[0]
+    stops = ",".join(f"rgb({r},{g},{b})" for r, g, b in colours.tolist())
+    return (
+        f'0 <span class="scale" style="background:linear-gradient(90deg,{stops})"></span> {FULL_SCALE_ERROR:g} or more'
+    )
 
 
 def _to_float(picture: Picture) -> Float[ndarray, "..."]:

@@ -100,6 +100,13 @@ def test_published_figures_stand_only_beside_what_was_measured_alike(tmp_path, c
     assert "33.33" not in page_of([record(**changes)], tmp_path, published=[PAPER])
 
 
+def test_published_figures_stand_with_a_caveat_beside_a_protocol_that_follows_theirs(tmp_path):
+    words = "means over all eight scenes"
+    html = page_of([record(protocol="public-llff-8")], tmp_path, published=[PAPER])
+    assert "33.33" in html and words in html
+    assert words not in page_of([record()], tmp_path, published=[PAPER])
+
+
 def test_strips_show_the_photo_and_every_method(tmp_path):
     rng = np.random.default_rng(0)
     for file in ("truth/a.jpg", "ours/a.jpg", "theirs/a.jpg"):
@@ -115,6 +122,30 @@ def test_strips_show_the_photo_and_every_method(tmp_path):
     assert len(html) < 20_000_000
     (tmp_path / "pictures" / "theirs" / "a.jpg").unlink()
     assert page_of(found, tmp_path).count('src="data:image/jpeg') == 2
+
+
+def test_a_strip_ends_with_the_errors_found_and_expected_and_links_to_films(tmp_path):
+    rng = np.random.default_rng(0)
+    for file in ("truth/a.jpg", "ours/a.jpg", "ours/a-uncertainty.jpg", "theirs/a.jpg"):
+        (tmp_path / "pictures" / file).parent.mkdir(parents=True, exist_ok=True)
+        write_jpeg(tmp_path / "pictures" / file, rng.random((48, 64, 3)).astype(np.float32))
+    (tmp_path / "pictures" / "ours" / "film.mp4").write_bytes(b"film")
+    ours = {"name": "a.jpg", "truth": "truth/a.jpg", "rendering": "ours/a.jpg", "uncertainty": "ours/a-uncertainty.jpg"}
+    theirs = {"name": "a.jpg", "truth": "truth/a.jpg", "rendering": "theirs/a.jpg"}
+    found = [record(pictures=[ours], film="ours/film.mp4"), record("theirs", pictures=[theirs], film="theirs/film.mp4")]
+    html = page_of(found, tmp_path)
+    labels = re.findall(r"<figcaption>(.*?)</figcaption>", html[html.index("<h2>Pictures") :])
+    assert [label.partition(" (")[0] for label in labels] == [
+        "photo",
+        "theirs",
+        "ours",
+        "ours: error found",
+        "ours: error expected",
+    ]
+    pairs = re.findall(r'class="pair" src="[^"]*" alt="([^ ]*)', html)
+    assert pairs == ["photo:", "ours"], "the slider compares the photo with the first method asked for"
+    assert 'href="pictures/ours/film.mp4"' in html and "theirs/film.mp4" not in html  # that one was deleted
+    assert 'class="scale"' in html and 'class="scale"' not in page_of([record()], tmp_path)
 
 
 def test_a_bench_in_which_nothing_worked_still_has_a_page(tmp_path):

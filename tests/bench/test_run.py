@@ -5,18 +5,25 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from sparse3d.bench import runner
 from sparse3d.bench.execute import execute
+from sparse3d.bench.materials import true_cameras
+from sparse3d.bench.methods.interface import Outcome, Provided, as_reconstruction
 from sparse3d.bench.plan import BenchConfig, plan
 from sparse3d.bench.results import ResultsFile
 from sparse3d.bench.runner import pending, run_bench, run_task
-from sparse3d.core.errors import InputError
+from sparse3d.bench.scoring import NOTHING_DRAWN, score, write_pictures
+from sparse3d.core.errors import InputError, MissingDependency
+from sparse3d.eval.config import EvaluateConfig
+from sparse3d.io.image_files import read_image
 from sparse3d.io.ply import write_gaussians_ply
 from sparse3d.io.scenes import load_scene
+from sparse3d.pipeline.report_pictures import FULL_SCALE_ERROR, error_colours
 
 from .conftest import cloud
 
@@ -74,6 +81,47 @@ def test_masks_depth_and_surface_of_a_protocol_are_measured(tiny, theirs, tmp_pa
     )
     assert masked != figures["held_out.aligned.psnr"]
     assert any("abs_rel" in key for key in figures) and any("f_score" in key or "chamfer" in key for key in figures)
+
+
+def test_a_film_is_made_where_it_is_asked_for_of_earlier_results_too(tasks_of, finished, tmp_path):
+    tasks, records, _ = finished
+    assert all("film" not in record for record in records.values())
+    [task] = tasks_of(tmp_path, films=True, poses=("posed",))
+    assert task.job.key == tasks[0].job.key
+    assert pending([task], records, retry_failed=False) == [task]
+    record = execute(task)
+    film = cv2.VideoCapture(str(task.pictures / record["film"]))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 72 and film.get(cv2.CAP_PROP_FRAME_WIDTH) == 512
+    assert pending([task], {task.job.key: record}, retry_failed=False) == []
+
+
+def test_without_an_encoder_the_figures_stay(tasks_of, tmp_path, monkeypatch):
+    def no_encoder(*_):
+        raise MissingDependency("OpenCV can write no MP4 here")
+
+    monkeypatch.setattr("sparse3d.bench.films.write_mp4", no_encoder)
+    [task] = tasks_of(tmp_path, films=True, poses=("posed",))
+    record = execute(task)
+    assert record["status"] == "done" and record["film"] is None
+    assert "no film: OpenCV can write no MP4 here" in record["reasons"]
+
+
+def test_a_method_that_expects_an_error_gets_a_map_of_it(tiny, tmp_path):
+    cameras = true_cameras(tiny, tiny.splits["3"].train)
+    expected = error_colours(np.full((1, 1), FULL_SCALE_ERROR / 2))[0, 0]
+
+    def colours_of(count: int) -> np.ndarray:
+        """The map's pixels where so many Gaussians are, all of one expected error."""
+        scene = as_reconstruction(cameras, cloud(count=count), Provided("made up", 0))
+        outcome = Outcome(scene, uncertainty=np.full(count, FULL_SCALE_ERROR / 2, np.float32))
+        evaluation = score(outcome, tiny, "3", EvaluateConfig(max_held_out=1, refine=None, training=False))
+        [shown] = write_pictures(tmp_path, "key", outcome, tiny, "3", evaluation)
+        picture = read_image(tmp_path / shown["uncertainty"]).astype(int)
+        assert picture.shape == read_image(tmp_path / shown["rendering"]).shape
+        return picture.reshape(-1, 3)
+
+    assert np.abs(colours_of(400) - expected).max(-1).mean() < 5, "a mean over what was blended: the one figure"
+    assert np.abs(np.median(colours_of(1), axis=0) - NOTHING_DRAWN).max() < 5
 
 
 def test_what_is_done_is_not_done_again_and_a_cut_line_is(finished, tmp_path):

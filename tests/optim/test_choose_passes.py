@@ -55,3 +55,13 @@ def test_two_photos_are_too_few(scene, generator):
         choose(params, two, OptimConfig(), (1, 2))
     with pytest.raises(ValueError, match="choices"):
         choose(params, prior, OptimConfig(), ())
+    with pytest.raises(ValueError, match="fixed number of iterations, 50"):
+        choose(params, prior, OptimConfig(iterations=50), (1, 2))
+
+
+def test_several_photos_a_step_make_passes_of_fewer_steps(scene, generator):
+    params, prior = scene
+    noisy = params.replace(sh=params.sh + 0.5 * torch.randn(params.sh.shape, generator=generator))
+    config = OptimConfig(colour_lr=0.05, opacity_lr=0.05, dropout=DropoutConfig(), views_per_step=0)
+    found = choose(noisy, prior, config, (1, 12))
+    assert found.passes == 12 and found.psnr[0] > 5, "the shorter choice was looked at, too"

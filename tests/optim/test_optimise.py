@@ -11,6 +11,7 @@ from sparse3d.core import se3
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.optimise import optimise
 from sparse3d.optim.progress import StopTraining
+from sparse3d.optim.state import OptimiserState
 from sparse3d.optim.terms.coherence import CoherenceConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
 from sparse3d.optim.terms.footprint import FootprintConfig
@@ -84,6 +85,57 @@ def test_a_shared_focal_length_is_refined_together(scene):
     assert torch.allclose(focal, focal[0].expand(3))
     assert abs(float(focal[0]) - 1) < 0.01
     assert torch.equal(result.cameras.K[:, 0, 2], prior.full_cameras.K[:, 0, 2])
+
+
+def test_a_number_of_iterations_does_not_depend_on_the_photos(scene):
+    params, prior = scene
+    for photos in (2, 3):
+        some = choose_photos(prior, range(photos))
+        assert run(params, some, dataclasses.replace(QUICK, iterations=7)).iterations_done == 7
+    assert dataclasses.replace(QUICK, iterations=7).steps(3) == 7 and QUICK.steps(3) == 60
+
+
+@pytest.mark.parametrize(("together", "steps"), [(1, 6), (2, 4), (3, 2), (0, 2), (24, 2)])
+def test_a_pass_visits_each_photo_once_however_many_make_a_step(scene, together, steps):
+    params, prior = scene
+    config = dataclasses.replace(QUICK, passes=2, views_per_step=together)
+    assert config.steps(3) == steps == run(params, prior, config).iterations_done
+
+
+def test_the_step_of_several_photos_follows_the_mean_of_their_gradients(scene, generator):
+    """Adam's first moments after the first step are a tenth of the gradient."""
+    params, prior = scene
+    start = perturbed(params, generator)
+
+    def first_moments(views, together):
+        some, config = choose_photos(prior, views), dataclasses.replace(QUICK, passes=1, views_per_step=together)
+        state = OptimiserState(start, some, config, iterations=1, seed=0)
+        state.step(0, range(len(views)), RenderOptions())
+        return {name: value.clone() for name, value in vars(state.splats.state.first).items()}, state.loss
+
+    alone = [first_moments([view], 1) for view in range(3)]
+    together, loss = first_moments([0, 1, 2], 3)
+    for name, moment in together.items():
+        mean = sum(moments[name] for moments, _ in alone) / 3
+        assert torch.allclose(moment, mean, rtol=1e-3, atol=1e-4 * float(mean.abs().max()) + 1e-11), name
+    assert loss == pytest.approx(sum(loss for _, loss in alone) / 3)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"iterations": -1}, {"views_per_step": -1}, {"iterations": 5, "passes_choices": (1,)}]
+)
+def test_a_schedule_that_makes_no_sense_is_an_error(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        OptimConfig(**wrong)
+
+
+def choose_photos(prior, views):
+    return dataclasses.replace(
+        prior,
+        cameras=prior.cameras.select(views),
+        full_cameras=prior.full_cameras.select(views),
+        **{name: tuple(getattr(prior, name)[v] for v in views) for name in ("depths", "images", "masks")},
+    )
 
 
 def test_same_seed_same_bytes(scene, generator):
@@ -204,6 +256,7 @@ def _rotation_error(a, b):
         {"relative_depth": RelativeDepthConfig(patch_weight=0.1, patch=4, reduction=2)},
         {"footprint": FootprintConfig(weight=1.0, max_footprints=0.5)},
         {"coherence": CoherenceConfig(reach=0.2, rows=4)},
+        {"views_per_step": 2, "dropout": DropoutConfig(share=0.3), "passes": 30},
     ],
     ids=lambda term: next(iter(term)),
 )

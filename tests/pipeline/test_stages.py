@@ -67,6 +67,11 @@ def test_every_preset_loads_and_unknown_keys_are_refused(tmp_path):
     assert {"default", "fast"} <= set(preset_names())
     for name in preset_names():
         load_config(name)
+    assert (
+        [load_config(name).optim.steps(3) for name in ("s", "xl")]
+        == [200, 1000]
+        == [load_config(name).optim.steps(12) for name in ("s", "xl")]
+    )
     assert load_config("fast").initialise.max_gaussians < load_config("default").initialise.max_gaussians
     (tmp_path / "mine.yaml").write_text("optim: {passe: 5}")
     with pytest.raises(InputError, match="passes"):

@@ -10,6 +10,7 @@ import torch
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.images import ImageSet, Photo
+from sparse3d.core.lens import undistort_points
 
 SIZE = (400, 300)
 FOCAL_PX = 360.0
@@ -51,9 +52,12 @@ def look_at(centre: tuple[float, float, float], target: tuple[float, float, floa
     return pose
 
 
-def render(K: np.ndarray, cam_from_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The photo and its exact z-depth (infinite where nothing is)."""
+def render(K: np.ndarray, cam_from_world: np.ndarray, k1: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """The photo, through a lens of that radial distortion, and its exact z-depth (infinite where nothing is)."""
     xs, ys = np.meshgrid(np.arange(SIZE[0]) + 0.5, np.arange(SIZE[1]) + 0.5)
+    if k1:
+        straight = undistort_points(np.stack([xs.ravel(), ys.ravel()], 1), K, np.array([k1, 0.0, 0.0, 0.0]))
+        xs, ys = straight.T.reshape(2, *xs.shape)
     rotation, centre = cam_from_world[:3, :3], -cam_from_world[:3, :3].T @ cam_from_world[:3, 3]
     rays = np.stack([xs, ys, np.ones_like(xs)], -1) @ np.linalg.inv(K).T @ rotation
     photo, nearest = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8), np.full((SIZE[1], SIZE[0]), np.inf)
@@ -84,16 +88,17 @@ class Scene:
 CENTRES = [(-0.9, -0.3, 0.0), (0.0, -0.4, 0.3), (0.9, -0.3, 0.1), (0.3, -1.2, 0.2), (-0.5, 0.3, 0.4)]
 
 
-def make_scene(count: int) -> Scene:
-    """The first photos of the scene."""
+def make_scene(count: int, k1: float = 0.0) -> Scene:
+    """The first photos of the scene, taken through a lens of that radial distortion."""
     K = np.array([[FOCAL_PX, 0, SIZE[0] / 2], [0, FOCAL_PX, SIZE[1] / 2], [0, 0, 1]])
     poses = [look_at(centre) for centre in CENTRES[:count]]
-    drawn = [render(K, pose) for pose in poses]
+    drawn = [render(K, pose, k1) for pose in poses]
     images = image_set([photo for photo, _ in drawn])
     cameras = Cameras.build(
         torch.from_numpy(np.stack(poses)),
         torch.from_numpy(np.stack([K] * count)),
         [SIZE] * count,
+        distortion=torch.tensor([[k1, 0.0, 0.0, 0.0]], dtype=torch.float64).repeat(count, 1),
         names=images.names,
         groups=[0] * count,
         pose_known=True,

@@ -1,6 +1,7 @@
 """Camera estimation from photos, end to end, on a ray-cast scene with exact cameras."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,19 @@ def test_from_nothing_finds_poses_focal_length_and_a_tidy_frame(scene):
         prior.points.points[prior.points.track_points][:, None],
     )
     assert float(seen[:, 0, 2].median()) == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_lens_that_distorts_is_found_and_told_of():
+    photos = make_scene(4, k1=-0.2)
+    usual = estimate_cameras(photos.images, None, SIFT, seed=0)
+    assert any("k1_sigma" in message for message in usual.warnings)
+    freed = estimate_cameras(photos.images, None, replace(SIFT, k1_sigma=0.2, k2_sigma=0.2), seed=0)
+    assert freed.warnings == () and len(freed.cameras) == 4
+    k1 = [float(prior.cameras.distortion[0, 0]) for prior in (usual, freed)]
+    assert k1[1] == pytest.approx(-0.2, abs=0.01) and abs(k1[1] + 0.2) < abs(k1[0] + 0.2)
+    assert float(freed.cameras.K[0, 0, 0]) == pytest.approx(FOCAL_PX, rel=0.01)
+    assert pose_errors(freed.cameras, photos.cameras)[0] < 0.1
 
 
 def test_same_seed_same_bytes(scene):

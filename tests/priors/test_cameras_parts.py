@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparse3d.priors.stereo import bundle, covariance
+from sparse3d.priors.stereo import bundle, covariance, known
 from sparse3d.priors.stereo.assembly import add_missing
 from sparse3d.priors.stereo.chaining import place_by_partners
 from sparse3d.priors.stereo.config import CameraConfig
@@ -16,7 +16,7 @@ from sparse3d.priors.stereo.triangulation import triangulate
 from sparse3d.priors.stereo.two_view import MatchGraph, Pair, sampson_px, verify
 from sparse3d.priors.stereo.world_frame import move_cameras, move_points, tidy_frame
 
-from .camera_scene import look_at
+from .camera_scene import image_set, look_at, noise_photo
 
 CONFIG = CameraConfig()
 CENTRES = [(-1.0, 0.0, 0.0), (0.0, -0.3, 0.2), (1.0, 0.1, 0.0), (0.4, -1.0, -0.2)]
@@ -29,6 +29,7 @@ def exact_model(count: int = 4, focal: float = 500.0, k1: float = 0.0) -> Model:
         centre=np.full((count, 2), (320.0, 240.0)),
         middle=np.full((count, 2), (320.0, 240.0)),
         distortion=np.full((count, 4), (k1, 0.0, 0.0, 0.0)),
+        lens=np.zeros((count, 4)),
         group=np.zeros(count, np.int64),
         pose_free=np.ones(count, bool),
         intrinsics_free=np.ones(count, bool),
@@ -80,6 +81,46 @@ def test_bundle_adjustment_recovers_poses_focal_length_and_distortion():
     assert adjusted.model.focal[0, 0] == pytest.approx(500, rel=0.01)
     assert adjusted.model.distortion[0, 0] == pytest.approx(-0.03, abs=0.01)
     assert 0 < adjusted.focal_sigma[0] < 0.03
+
+
+def adjusted_from_a_pinhole(k1: float, config: CameraConfig) -> Model:
+    """What the bundle makes of a lens whose distortion it does not know."""
+    truth, points = exact_model(k1=k1), cloud(400)
+    return bundle.adjust(exact_model(focal=520.0), exact_tracks(truth, points, noise=0.2), points, config).model
+
+
+def test_a_strong_distortion_is_found_where_it_is_asked_for():
+    freed = adjusted_from_a_pinhole(-0.2, replace(CONFIG, k1_sigma=0.2, k2_sigma=0.2))
+    assert freed.distortion[:, 0] == pytest.approx(-0.2, abs=0.01) and freed.focal[0, 0] == pytest.approx(
+        500, rel=0.005
+    )
+    assert (freed.distortion == freed.distortion[0]).all(), "one lens for all"
+    usual = adjusted_from_a_pinhole(-0.2, CONFIG)
+    assert abs(usual.distortion[0, 0] + 0.2) > abs(freed.distortion[0, 0] + 0.2)
+
+
+def test_a_held_distortion_stays_and_a_given_one_is_what_is_expected():
+    held = adjusted_from_a_pinhole(-0.05, replace(CONFIG, k1_sigma=0.0, k2_sigma=0.0))
+    assert np.abs(held.distortion).max() < 1e-6
+    truth, points = exact_model(k1=-0.2), cloud(12)  # so few that the prior decides
+    with pytest.raises(ValueError, match="k2_sigma must not be negative"):
+        replace(CONFIG, k2_sigma=-0.1)
+    given = replace(truth, lens=truth.distortion)
+    found = bundle.adjust(given, exact_tracks(truth, points, noise=0.5), points, CONFIG).model
+    assert found.distortion[0, 0] == pytest.approx(-0.2, abs=0.02)
+    assert given.with_focal_ratio(1.0).distortion[0, 0] == -0.2
+
+
+def test_photos_share_their_focal_length_unless_each_is_to_have_its_own():
+    images = image_set([noise_photo(i) for i in range(4)])
+    assert known.initial_model(images, None, CONFIG).group.tolist() == [0, 0, 0, 0]
+    groups = known.initial_model(images, None, replace(CONFIG, share_intrinsics=False)).group
+    assert groups.tolist() == [0, 1, 2, 3]
+    truth, points = exact_model(), cloud(400)
+    truth.focal[2] = 600.0
+    start = replace(exact_model(focal=520.0), group=groups)
+    found = bundle.adjust(start, exact_tracks(truth, points, noise=0.2), points, CONFIG).model
+    assert found.focal[:, 0] == pytest.approx([500, 500, 600, 500], rel=0.01)
 
 
 def test_bundle_adjustment_moves_only_what_is_free():

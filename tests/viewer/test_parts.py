@@ -16,7 +16,6 @@ from sparse3d_viewer.layers import ERROR, NO_COLOUR, paint, turbo
 from sparse3d_viewer.nodes import box_edges
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.session import Box
-from sparse3d_viewer.video import write_mp4
 
 
 def keyframe(x: float, turn: float = 0.0) -> Keyframe:
@@ -60,8 +59,3 @@ def test_runs_in_different_worlds_stand_in_one_place():
     strange = make_reconstruction()
     strange = strange.replace(cameras=strange.cameras.replace(names=("x.jpg", "y.jpg", "z.jpg")))
     assert not show_side_by_side([one, LoadedRun("strange", strange, {})])[1].aligned
-
-
-def test_a_film_is_an_mp4():
-    content = write_mp4((np.full((48, 64, 3), 20 * i, np.uint8) for i in range(5)), (64, 48), 24.0)
-    assert content[4:8] == b"ftyp"

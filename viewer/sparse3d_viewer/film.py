@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse3d.io.video import write_mp4
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.drawing import NEAR, draw_camera
 from sparse3d_viewer.eye import Eye, camera_of
 from sparse3d_viewer.keyframes import Keyframe, path
 from sparse3d_viewer.session import Session
-from sparse3d_viewer.video import write_mp4
 
 log = logging.getLogger(__name__)
 

@@ -1,12 +1,11 @@
 """A camera's path through key frames: between them positions run along a spline and orientations turn smoothly."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
-from scipy.spatial.transform import Rotation, RotationSpline
 
+from sparse3d.core.camera_path import smooth_path
 from sparse3d_viewer.eye import Eye
 
 
@@ -25,10 +24,7 @@ class Keyframe:
 
 
 def path(keyframes: list[Keyframe], count: int, size: tuple[int, int]) -> list[Eye]:
-    """Eyes along the path, evenly spaced in time; every key frame takes the same part of it.
-
-    Positions and fields of view are monotone between key frames (PCHIP), so that the path never overshoots; orientations
-    follow scipy's rotation spline, whose angular velocity is continuous.
+    """Eyes along the path, evenly spaced in time (`core.camera_path.smooth_path`).
 
     Args:
         count: of eyes, at least 1.
@@ -37,12 +33,6 @@ def path(keyframes: list[Keyframe], count: int, size: tuple[int, int]) -> list[E
     Raises:
         ValueError: fewer than two key frames.
     """
-    if len(keyframes) < 2:
-        raise ValueError(f"a path needs at least 2 key frames, got {len(keyframes)}")
-    times = np.arange(len(keyframes), dtype=np.float64)
-    at = np.linspace(0, times[-1], max(count, 1))
-    positions = PchipInterpolator(times, np.stack([k.position for k in keyframes]))(at)
-    fovs = PchipInterpolator(times, [k.fov_y_rad for k in keyframes])(at)
-    rotations = Rotation.from_quat(np.stack([k.wxyz for k in keyframes]), scalar_first=True)
-    wxyz = RotationSpline(times, rotations)(at).as_quat(scalar_first=True)
-    return [Eye(p, q, float(f), size) for p, q, f in zip(positions, wxyz, fovs, strict=True)]
+    positions, wxyz, fovs = (np.array(values) for values in zip(*(astuple(k) for k in keyframes), strict=True))
+    moved = smooth_path(positions, wxyz, fovs, count)
+    return [Eye(p, q, float(f), size) for p, q, f in zip(*moved, strict=True)]

@@ -1,10 +1,21 @@
 """Folders of our own format: `NAME/cameras.json`, `NAME/split.json`, photos and depth (docs/file-formats.md)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sparse3d.bench.datasets.common import Loader, at_photo_sizes, checked_label, choose_scenes, list_folders
+import torch
+
+from sparse3d.bench.datasets.common import (
+    Loader,
+    at_photo_sizes,
+    checked_label,
+    choose_scenes,
+    every_eighth_split,
+    list_folders,
+    shrunk,
+)
 from sparse3d.bench.scene import BenchScene, Split
 from sparse3d.core.errors import InputError
 from sparse3d.io.cameras_json import read_cameras_json
@@ -12,11 +23,19 @@ from sparse3d.io.json_files import read_json_object
 from sparse3d.io.safe_paths import safe_join
 
 PROTOCOL = "public"
+LLFF = "public-llff-8"
+"""LLFF's own protocol on those of its scenes that are among these sets."""
+LLFF_WIDTH = 504
+LLFF_VIEWS = (3, 6, 9)
 
 
 def read(root: Path, scenes: Sequence[str] | None, protocol: str) -> list[BenchScene]:
     """Every folder with a cameras.json and a split.json, or those named; without a split there is nothing to measure."""
     found = [name for name in list_folders(root, holding="cameras.json") if (root / name / "split.json").is_file()]
+    if protocol == LLFF:
+        found = [name for name in found if name.startswith("llff_")]
+        names = choose_scenes(root, found, scenes, "llff_NAME/cameras.json with llff_NAME/split.json")
+        return [_as_llff(root / name, _read_scene(root / name, protocol)) for name in names]
     names = choose_scenes(root, found, scenes, "NAME/cameras.json with NAME/split.json")
     return [_read_scene(root / name, protocol) for name in names]
 
@@ -36,6 +55,19 @@ def _read_scene(folder: Path, protocol: str) -> BenchScene:
         cameras=at_photo_sizes(cameras.replace(names=tuple(names)), photos),
         splits=read_splits(folder / "split.json", names),
         depths=_depths(folder, path, names),
+    )
+
+
+def _as_llff(folder: Path, scene: BenchScene) -> BenchScene:
+    """The scene as `llff-8` has it: its split, its pinholes, and about its resolution by a whole number."""
+    names, factor = sorted(scene.photos), max(1, round(scene.cameras.sizes[0][0] / LLFF_WIDTH))
+    cameras = shrunk(scene.cameras, factor)
+    return replace(
+        scene,
+        cameras=cameras.replace(distortion=torch.zeros_like(cameras.distortion)),
+        splits=every_eighth_split(folder, names, LLFF_VIEWS),
+        downscale=factor,
+        depths={},
     )
 
 
@@ -85,4 +117,4 @@ def _depths(folder: Path, path: Path, names: Sequence[str]) -> dict[str, Path]:
     return depths
 
 
-LOADER = Loader((PROTOCOL,), read)
+LOADER = Loader((PROTOCOL, LLFF), read)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from numpy import ndarray
 
 from sparse3d.bench.materials import Material, Poses
 from sparse3d.core.cameras import Cameras
@@ -19,10 +21,12 @@ class Outcome:
     Attributes:
         reconstruction: cameras of the placed photos and Gaussians, in one world of the method's choice.
         draws: it has Gaussians; without, only its cameras are measured.
+        uncertainty: the colour error that the method itself expects of each Gaussian; None where it says nothing of it.
     """
 
     reconstruction: Reconstruction
     draws: bool = True
+    uncertainty: Float[ndarray, " n"] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from sparse3d.bench.materials import Material
 from sparse3d.bench.methods.interface import Method, Outcome
 from sparse3d.core.errors import InputError
 from sparse3d.io.config_yaml import to_plain
+from sparse3d.io.gaussian_layers import read_gaussian_layers
+from sparse3d.io.run_folder import RunFolder
 from sparse3d.pipeline.config import ReconstructConfig, load_config
 from sparse3d.pipeline.reconstruct import reconstruct
 
@@ -48,4 +50,7 @@ def without_run(config: ReconstructConfig) -> dict:
 
 def _run(config: ReconstructConfig, material: Material) -> Outcome:
     config = dataclasses.replace(config, seed=material.seed, threads=material.threads)
-    return Outcome(reconstruct(material.photos, material.folder / "run", known=material.known, config=config))
+    run = material.folder / "run"
+    found = reconstruct(material.photos, run, known=material.known, config=config)
+    layers = read_gaussian_layers(RunFolder.open(run).layers, len(found.gaussians))
+    return Outcome(found, uncertainty=layers.get("uncertainty"))

@@ -10,11 +10,12 @@ import torch
 
 from sparse3d.bench.materials import Material
 from sparse3d.bench.methods.interface import Method, Outcome, Provided, as_reconstruction
-from sparse3d.bench.methods.sparse_start import sparse_start
+from sparse3d.bench.methods.sparse_start import SparseStart, sparse_start
 from sparse3d.bench.plain.densify import DensifyConfig
 from sparse3d.bench.plain.start import gaussians_at_points
 from sparse3d.bench.plain.training import PlainConfig, TrainingPhotos, train_plain
 from sparse3d.core.errors import InputError
+from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.io.config_yaml import to_plain
 from sparse3d.io.known_cameras import read_known_cameras
 from sparse3d.io.photos import load_photos
@@ -79,7 +80,12 @@ def _label(name: str, argument: str) -> str:
     return f"{name} {argument[1:]}".strip()
 
 
-def _run_sparse(config: PlainConfig, max_side: int, material: Material) -> Outcome:
+def sparse_training(material: Material, max_side: int) -> tuple[SparseStart, TrainingPhotos]:
+    """Where `plain-3dgs` starts, and what it trains on.
+
+    Raises:
+        InputError: as `sparse_start`.
+    """
     images = load_photos(material.photos)
     start = sparse_start(material, images)
     views, pinholes = load_views(start.cameras, images, max_side)
@@ -88,18 +94,37 @@ def _run_sparse(config: PlainConfig, max_side: int, material: Material) -> Outco
         images=tuple(torch.from_numpy(view.colour) for view in views),
         masks=tuple(torch.from_numpy(view.mask).float() for view in views),
     )
+    return start, photos
+
+
+def dense_prior(material: Material, ours: ReconstructConfig) -> GeometryPrior:
+    """Our cameras and depth, from which `plain-dense` starts.
+
+    Raises:
+        InputError: the photos or the known cameras cannot be used.
+    """
+    images = load_photos(material.photos)
+    known = None if material.known is None else read_known_cameras(material.known, images)
+    source = StereoPrior(ours.camera, ours.depth)
+    return source.estimate_geometry(images, source.estimate_cameras(images, known, seed=material.seed))
+
+
+def focal_px(photos: TrainingPhotos) -> tuple[float, ...]:
+    """Focal lengths of the pictures trained on."""
+    return tuple(photos.cameras.K[:, 0, 0].tolist())
+
+
+def _run_sparse(config: PlainConfig, max_side: int, material: Material) -> Outcome:
+    start, photos = sparse_training(material, max_side)
     result = train_plain(
         gaussians_at_points(start.points), photos, config, seed=material.seed, threads=material.threads or None
     )
-    provided = Provided("plain 3DGS", material.seed, start.unplaced, result.history, _focal_px(photos))
+    provided = Provided("plain 3DGS", material.seed, start.unplaced, result.history, focal_px(photos))
     return Outcome(as_reconstruction(start.cameras, result.gaussians, provided))
 
 
 def _run_dense(config: PlainConfig, ours: ReconstructConfig, material: Material) -> Outcome:
-    images = load_photos(material.photos)
-    known = None if material.known is None else read_known_cameras(material.known, images)
-    source = StereoPrior(ours.camera, ours.depth)
-    prior = source.estimate_geometry(images, source.estimate_cameras(images, known, seed=material.seed))
+    prior = dense_prior(material, ours)
     photos = TrainingPhotos(prior.cameras, prior.images, prior.masks)
     result = train_plain(
         initialise_gaussians(prior, ours.initialise),
@@ -109,10 +134,6 @@ def _run_dense(config: PlainConfig, ours: ReconstructConfig, material: Material)
         threads=material.threads or None,
     )
     provided = Provided(
-        "plain 3DGS from our dense start", material.seed, prior.unplaced, result.history, _focal_px(photos)
+        "plain 3DGS from our dense start", material.seed, prior.unplaced, result.history, focal_px(photos)
     )
     return Outcome(as_reconstruction(prior.full_cameras, result.gaussians, provided))
-
-
-def _focal_px(photos: TrainingPhotos) -> tuple[float, ...]:
-    return tuple(photos.cameras.K[:, 0, 0].tolist())

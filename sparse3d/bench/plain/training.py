@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -77,8 +79,18 @@ class PlainResult:
     history: tuple[dict[str, float], ...]
 
 
+Look = Callable[[Mapping[str, float], GaussianParams], None]
+"""Given an entry of the history and the Gaussians as they are then."""
+
+
 def train_plain(
-    gaussians: GaussianParams, photos: TrainingPhotos, config: PlainConfig, *, seed: int, threads: int | None
+    gaussians: GaussianParams,
+    photos: TrainingPhotos,
+    config: PlainConfig,
+    *,
+    seed: int,
+    threads: int | None,
+    look: Look | None = None,
 ) -> PlainResult:
     """Fit Gaussians to photos. The same seed, inputs and threads give the same bytes.
 
@@ -88,6 +100,7 @@ def train_plain(
         config: the schedule.
         seed: of the order of the photos, and of where split Gaussians go.
         threads: None for as many as torch uses.
+        look: called with every entry; what it takes is not counted in the entries' seconds.
     """
     generator = torch.Generator().manual_seed(seed)
     extent = scene_extent(photos.cameras)
@@ -107,7 +120,10 @@ def train_plain(
         splats.step(_rates(config, extent, done), threads or torch.get_num_threads())
         if densifier is not None and gathers and output.statistics is not None:
             densifier.after_step(iteration, output.statistics, photos.cameras.sizes[view])
-        curve.add(iteration + 1, float(found.loss.detach()), float(found.mse), last=iteration + 1 == config.iterations)
+        last = iteration + 1 == config.iterations
+        if curve.add(iteration + 1, float(found.loss.detach()), float(found.mse), last=last) and look is not None:
+            with curve.paused():
+                look(curve.entries[-1], splats.params())
     return PlainResult(splats.params(), tuple(curve.entries))
 
 
@@ -142,11 +158,21 @@ class _Curve:
         self.loss = self.mse = math.nan
         self.started = time.monotonic()
 
-    def add(self, iteration: int, loss: float, mse: float, *, last: bool) -> None:
+    def add(self, iteration: int, loss: float, mse: float, *, last: bool) -> bool:
+        """Take a step's figures in; returns whether they made an entry."""
         keep = SMOOTHING if math.isfinite(self.loss) else 0.0
         self.loss = loss if keep == 0 else keep * self.loss + (1 - keep) * loss
         self.mse = mse if keep == 0 else keep * self.mse + (1 - keep) * mse
-        if last or iteration % LOG_EVERY == 0:
-            psnr = -10 * math.log10(max(self.mse, 1e-12))
-            seconds = time.monotonic() - self.started
-            self.entries.append({"iteration": float(iteration), "loss": self.loss, "psnr": psnr, "seconds": seconds})
+        if not last and iteration % LOG_EVERY:
+            return False
+        psnr = -10 * math.log10(max(self.mse, 1e-12))
+        seconds = time.monotonic() - self.started
+        self.entries.append({"iteration": float(iteration), "loss": self.loss, "psnr": psnr, "seconds": seconds})
+        return True
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What goes on meanwhile takes no time."""
+        before = time.monotonic()
+        yield
+        self.started += time.monotonic() - before

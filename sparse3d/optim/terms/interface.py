@@ -17,7 +17,7 @@ from sparse3d.render.rasterise import RenderOptions, RenderOutput
 
 @dataclass(frozen=True)
 class Step:
-    """One iteration, as terms see it.
+    """One photo of an iteration, as terms see it.
 
     Attributes:
         iteration: 0 for the first one.
@@ -61,7 +61,10 @@ class Edit:
 
 
 class Term:
-    """One idea. Every hook does nothing unless a subclass says otherwise; they are called in this order."""
+    """One idea. Every hook does nothing unless a subclass says otherwise; they are called in this order.
+
+    Of several photos in one step (`views_per_step`) the hooks up to `loss` are called photo by photo, those after the last one.
+    """
 
     def options(self, options: RenderOptions) -> RenderOptions:
         """How the photo's view is to be drawn, such as with normals."""

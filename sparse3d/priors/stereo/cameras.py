@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 VAGUE_FOCAL_SIGMA = 0.1
 """From this standard deviation of the logarithmic focal length on, the user is told that the photos hardly fix it."""
 
+STRONG_LENS_SIGMAS = 3.0
+"""Of `k1_sigma`: a distortion that was found in spite of so much is one of a wide lens."""
+
 ODD_FOCAL_SIGMAS = 2.3
 """Of the prior over lenses: below 0.4 and beyond 2.5 times the longer side."""
 
@@ -81,7 +84,7 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
             f"the cameras of the {len(images)} photos could not be found: their matches fit no common scene. Take "
             "photos that overlap by two thirds, from different places, or give the cameras with --cameras"
         )
-    warnings += _vague_focal(solution, config) + _odd_focal(solution, config)
+    warnings += _vague_focal(solution, config) + _odd_focal(solution, config) + _strong_lens(solution, config)
     fully = known is not None and all(known.pose_known) and all(known.intrinsics_known)
     source = "+".join(used) + ("+known" if fully else "+known+mapper" if known is not None else "+mapper")
     reasons = _reasons(images, solution, tracks, graph)
@@ -114,6 +117,18 @@ def _odd_focal(solution: Solution, config: CameraConfig) -> list[str]:
     return [
         f"the focal length found, {ratio:.2f} times the photos' longer side, is unusual: the scene may be wrong, for "
         "instance because of repeated structure. Check it, or give the focal length"
+    ]
+
+
+def _strong_lens(solution: Solution, config: CameraConfig) -> list[str]:
+    """More distortion than the settings expect is found, but not all of it."""
+    model = solution.model
+    bent = np.abs(model.distortion - model.lens)[model.placed & model.intrinsics_free, 0]
+    if config.k1_sigma == 0 or len(bent) == 0 or bent.max() <= STRONG_LENS_SIGMAS * config.k1_sigma:
+        return []
+    return [
+        f"the lens distorts more than most (k1 is off by {bent.max():.2f}): with camera.k1_sigma and camera.k2_sigma at 0.2 "
+        "its distortion is found more exactly; action cameras and fisheyes want their intrinsics given"
     ]
 
 

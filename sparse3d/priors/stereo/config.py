@@ -24,7 +24,10 @@ class CameraConfig:
             over the longer side: 1.0 is a 36 mm lens on full format, and two standard deviations span 17 to 78 mm.
         exif_sigma: logarithmic standard deviation of EXIF's focal length (crops and zoom lenses' rounding).
         centre_sigma: standard deviation of the principal point's distance from the photo's middle, in longer sides.
-        k1_sigma, k2_sigma: standard deviations of the radial distortion coefficients.
+        k1_sigma, k2_sigma: standard deviations of the radial distortion from what was given, else from none. Phones' and
+            ordinary lenses' lie within the default; 0.2 frees it for wide lenses, 0 holds it.
+        share_intrinsics: photos of one camera, lens setting and size by EXIF share their intrinsics, as do those of one size
+            without EXIF data; false gives each photo its own, such as photos from many people.
         free_known_poses, free_known_intrinsics: whether what the user gave is refined too; otherwise it is held fixed.
     """
 
@@ -43,5 +46,10 @@ class CameraConfig:
     centre_sigma: float = 0.0009
     k1_sigma: float = 0.03
     k2_sigma: float = 0.03
+    share_intrinsics: bool = True
     free_known_poses: bool = False
     free_known_intrinsics: bool = False
+
+    def __post_init__(self) -> None:
+        if self.k1_sigma < 0 or self.k2_sigma < 0:
+            raise ValueError(f"k1_sigma and k2_sigma must not be negative, got {self.k1_sigma} and {self.k2_sigma}")

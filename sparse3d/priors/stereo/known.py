@@ -28,7 +28,7 @@ def initial_model(images: ImageSet, known: Cameras | None, config: CameraConfig)
     """
     count = len(images)
     sizes = np.array(images.sizes, dtype=np.float64)
-    keys = [(p.camera_model, tuple(sorted(p.size))) for p in images.photos]
+    keys = [(p.camera_model, tuple(sorted(p.size)), "" if config.share_intrinsics else p.name) for p in images.photos]
     numbers = {key: n for n, key in enumerate(dict.fromkeys(keys))}
     model = Model(
         cam_from_world=np.full((count, 4, 4), np.nan),
@@ -36,6 +36,7 @@ def initial_model(images: ImageSet, known: Cameras | None, config: CameraConfig)
         centre=sizes / 2,
         middle=sizes / 2,
         distortion=np.zeros((count, 4)),
+        lens=np.zeros((count, 4)),
         group=np.array([numbers[key] for key in keys]),
         pose_free=np.ones(count, bool),
         intrinsics_free=np.ones(count, bool),
@@ -57,6 +58,7 @@ def _with_known(model: Model, images: ImageSet, known: Cameras, config: CameraCo
         # Photos of the same camera without given intrinsics: the given ones are their expected value.
         same = (model.group == group) & ~has_k & ~np.isfinite(exif)
         exif[same] = np.median(focal[(model.group == group) & has_k].mean(1))
+    distortion = np.where(has_k[:, None], known.distortion.double().cpu().numpy(), 0.0)
     # Given intrinsics may differ photo by photo: each distinct focal length stays a group of its own.
     group = model.group.copy()
     values = {}
@@ -69,7 +71,8 @@ def _with_known(model: Model, images: ImageSet, known: Cameras, config: CameraCo
         focal=focal,
         centre=np.where(has_k[:, None], K[:, :2, 2], model.centre),
         middle=np.where(has_k[:, None], K[:, :2, 2], model.middle),
-        distortion=np.where(has_k[:, None], known.distortion.double().cpu().numpy(), 0.0),
+        distortion=distortion,
+        lens=distortion,
         group=group,
         pose_free=~has_pose | config.free_known_poses,
         intrinsics_free=~has_k | config.free_known_intrinsics,

@@ -20,6 +20,7 @@ class Model:
         centre: principal point (cx, cy) in full-size pixels.
         middle: where the principal point is expected: as given, else the photo's middle.
         distortion: OpenCV's k1, k2, p1, p2.
+        lens: the distortion that is expected: as given, else none.
         group: views with the same number share focal length and distortion.
         pose_free, intrinsics_free: what bundle adjustment may change.
         long_side: longer side of each photo in pixels.
@@ -31,6 +32,7 @@ class Model:
     centre: Float[ndarray, "view 2"]
     middle: Float[ndarray, "view 2"]
     distortion: Float[ndarray, "view 4"]
+    lens: Float[ndarray, "view 4"]
     group: Int[ndarray, " view"]
     pose_free: Bool[ndarray, " view"]
     intrinsics_free: Bool[ndarray, " view"]
@@ -51,11 +53,11 @@ class Model:
         return replace(self, cam_from_world=cam_from_world)
 
     def with_focal_ratio(self, ratio: float) -> "Model":
-        """Free intrinsics reset to a focal length over the longer side, without distortion."""
+        """Free intrinsics reset to a focal length over the longer side, all else as expected."""
         free = self.intrinsics_free[:, None]
         focal = np.where(free, ratio * self.long_side[:, None], self.focal)
         centre = np.where(free, self.middle, self.centre)
-        return replace(self, focal=focal, centre=centre, distortion=np.where(free, 0.0, self.distortion))
+        return replace(self, focal=focal, centre=centre, distortion=np.where(free, self.lens, self.distortion))
 
 
 def distort(

@@ -92,9 +92,11 @@ def priors_of(model: Model, config: CameraConfig, layout: Layout) -> list[tuple[
         mixed = len(np.unique(model.middle[(model.group == group) & model.intrinsics_free], axis=0)) > 1
         centre_inverse = HELD if mixed else 1 / config.centre_sigma
         focal_inverse = 1 / (config.exif_sigma if known else config.focal_prior_sigma)
-        inverse = np.array([focal_inverse, 1 / config.k1_sigma, 1 / config.k2_sigma, centre_inverse, centre_inverse])
+        lens_inverse = [1 / sigma if sigma else HELD for sigma in (config.k1_sigma, config.k2_sigma)]
+        inverse = np.array([focal_inverse, *lens_inverse, centre_inverse, centre_inverse])
         shift = (model.centre[view] - model.middle[view]) / model.long_side[view]
-        value = np.array([np.log(model.focal[view, 0] / expected), *model.distortion[view, :2], *shift])
+        bent = (model.distortion - model.lens)[view, :2]
+        value = np.array([np.log(model.focal[view, 0] / expected), *bent, *shift])
         out.append((value * inverse, inverse))
     return out
 

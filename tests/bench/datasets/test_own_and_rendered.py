@@ -52,6 +52,25 @@ def test_our_own_format(public: Path) -> None:
     assert scene.depths == {"002.jpg": public / "set" / "depth" / "002.png"}
 
 
+def test_llffs_own_protocol_on_copies_of_its_scenes(public: Path) -> None:
+    size, names = (1024, 768), [f"{i:03d}.jpg" for i in range(12)]
+    for name in ("llff_fern", "llff_horns"):
+        write_photos(public / name / "images", names, size)
+        cameras = ring(12, size).replace(names=tuple(f"images/{name}" for name in names))
+        cameras = cameras.replace(distortion=torch.tensor([[0.02, 0.0, 0.0, 0.0]], dtype=torch.float64).repeat(12, 1))
+        write_cameras_json(public / name / "cameras.json", cameras)
+        (public / name / "split.json").write_text(json.dumps(SPLIT))
+    scenes = load_dataset("public", public, protocol="public-llff-8")
+    assert [scene.scene for scene in scenes] == ["llff_fern", "llff_horns"]
+    scene = scenes[0]
+    assert (scene.protocol, scene.downscale) == ("public-llff-8", 2) and scene.cameras.sizes[0] == (512, 384)
+    assert not scene.cameras.is_distorted
+    assert float(scene.cameras.K[0, 0, 0]) == pytest.approx(float(ring(12, size).K[0, 0, 0]) / 2)
+    assert list(scene.splits) == ["3", "6", "9"]
+    assert scene.splits["3"].test == ("000.jpg", "008.jpg")
+    assert scene.splits["3"].train == ("001.jpg", "005.jpg", "011.jpg")
+
+
 @pytest.mark.parametrize(
     ("split", "message"),
     [

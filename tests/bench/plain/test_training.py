@@ -1,5 +1,7 @@
 """The plain training loop on a scene whose answer is known."""
 
+import time
+
 import pytest
 import torch
 from toy import toy_cameras, toy_params, toy_prior
@@ -28,6 +30,24 @@ def test_photos_are_learnt_and_densification_helps(scene):
     grown = train_plain(gaussians, photos, PlainConfig(300, densify), seed=0, threads=1)
     assert len(grown.gaussians) > 1.2 * len(gaussians)
     assert grown.history[-1]["psnr"] > fixed.history[-1]["psnr"] + 0.5
+
+
+def test_whoever_looks_sees_the_gaussians_of_that_time_and_takes_none(scene):
+    gaussians, photos = scene
+    seen = []
+
+    def look(entry, now):
+        seen.append((entry["iteration"], entry["seconds"], now))
+        time.sleep(1.0)
+
+    result = train_plain(gaussians, photos, PlainConfig(120), seed=0, threads=1, look=look)
+    assert [iteration for iteration, _, _ in seen] == [50, 100, 120]
+    assert torch.equal(seen[-1][2].means, result.gaussians.means) and not torch.equal(
+        seen[0][2].means, seen[1][2].means
+    )
+    unseen = train_plain(gaussians, photos, PlainConfig(120), seed=0, threads=1)
+    assert torch.equal(unseen.gaussians.means, result.gaussians.means)
+    assert result.history[-1]["seconds"] < unseen.history[-1]["seconds"] + 1.0
 
 
 def test_the_same_seed_gives_the_same_gaussians_and_another_does_not(scene):

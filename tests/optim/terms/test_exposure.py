@@ -26,7 +26,7 @@ def test_the_gains_are_found_and_the_scene_keeps_the_mean(scene):
     config = OptimConfig(passes=120, exposure=ExposureConfig(lr=0.005), colour_lr=0.005)
     state = OptimiserState(params, exposed(prior), config, iterations=360, seed=0)
     for iteration in range(360):
-        state.step(iteration, iteration % 3, RenderOptions())
+        state.step(iteration, [iteration % 3], RenderOptions())
     term = state.terms["exposure"]
     assert isinstance(term, Exposure)
     middle = 0.4  # what offsets do to a middling colour, gains could as well

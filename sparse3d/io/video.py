@@ -15,7 +15,7 @@ CODECS = ("avc1", "vp09", "mp4v")
 part 2 plays in desktop players only."""
 
 
-def write_mp4(frames: Iterable[NDArray[np.uint8]], size: tuple[int, int], fps: float) -> bytes:
+def write_mp4(frames: Iterable[NDArray[np.uint8]], size: tuple[int, int], fps: int) -> bytes:
     """Encode frames (h w 3), RGB, of one (width, height) in even numbers of pixels.
 
     Raises:
@@ -32,7 +32,7 @@ def write_mp4(frames: Iterable[NDArray[np.uint8]], size: tuple[int, int], fps: f
         return target.read_bytes()
 
 
-def _open(target: Path, size: tuple[int, int], fps: float) -> cv2.VideoWriter:
+def _open(target: Path, size: tuple[int, int], fps: int) -> cv2.VideoWriter:
     before = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a codec that is not there is no error here
     try:
