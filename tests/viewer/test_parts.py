@@ -1,4 +1,4 @@
-"""The viewer's parts that need no browser: the camera's path, the crop's box, colours of layers, runs side by side."""
+"""The viewer's parts that need no browser: the camera's path, the crop's box, runs side by side."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ pytest.importorskip("viser", reason="viser is not installed")
 
 from sparse3d_viewer.app import show_side_by_side
 from sparse3d_viewer.keyframes import Keyframe, path
-from sparse3d_viewer.layers import ERROR, NO_COLOUR, paint, turbo
 from sparse3d_viewer.nodes import box_edges
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.session import Box
@@ -43,14 +42,6 @@ def test_a_box_has_twelve_edges_and_holds_what_lies_within():
     lengths = sorted(np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1).round(6).tolist())
     assert lengths == [1.0] * 4 + [2.0] * 4 + [3.0] * 4
     assert box.holds(np.array([[0.5, 1.9, 2.9], [0.5, 2.1, 1.0], [-0.1, 1.0, 1.0]])).tolist() == [True, False, False]
-
-
-def test_layers_have_the_range_that_their_figures_mean():
-    values = np.array([0.0, 0.125, 0.25, np.nan])
-    assert paint(ERROR, values).colours.tolist() == turbo(4 * values, 0.0, 1.0).tolist()
-    assert paint(ERROR, values).colours[3].tolist() == list(NO_COLOUR)
-    assert "0.25" in paint(ERROR, values).legend
-    assert "75.0 % of the Gaussians" in paint("Observed / filled in", np.array([1, 2, 1, 0])).legend
 
 
 def test_runs_in_different_worlds_stand_in_one_place():

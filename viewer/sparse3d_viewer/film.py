@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse3d_viewer.dependency import viser
-from sparse3d_viewer.drawing import NEAR, draw_camera
+from sparse3d_viewer.drawing import RENDERED, draw
 from sparse3d_viewer.eye import Eye, camera_of
 from sparse3d_viewer.keyframes import Keyframe, path
 from sparse3d_viewer.session import Session
+from sparse3d_viewer.subject import Subject
 from sparse3d_viewer.video import write_mp4
 
 log = logging.getLogger(__name__)
@@ -86,8 +87,7 @@ class FilmTool:
     def _frames(self, eyes: list[Eye]) -> Iterator[NDArray[np.uint8]]:
         run, state = self._session.run, self._session.state
         scene, frame = self._session.scene(state, painted=True), run.scene.frame
-        gaussians = scene.gaussians.activate()
+        subject = Subject(scene, scene.gaussians.activate(), frame)
         for i, eye in enumerate(eyes):
-            camera = camera_of(eye, frame, eye.size)
-            yield draw_camera(scene, gaussians, camera, "Rendered colour", state.background, near=NEAR / frame.scale)
+            yield draw(subject, camera_of(eye, frame, eye.size), RENDERED, state.background)
             self.progress.value = 100 * (i + 1) / len(eyes)

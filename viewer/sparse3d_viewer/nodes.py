@@ -33,12 +33,12 @@ class SplatNode:
             return
         self._drawn = wanted
         run = self._session.runs[state.run]
-        scene, painted = run.scene, run.paint(state.layer)
+        scene, colours = run.scene, self._session.colours(state.run, state.layer)
         shown = self._session.shown(state)
         self.handle.set_gaussians(
             scene.centres[shown],
             scene.covariances[shown] * state.splat_size**2,
-            painted.colours[shown],
+            colours[shown],
             scene.opacities[shown],
         )
 

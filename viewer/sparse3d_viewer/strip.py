@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sparse3d.io.image_files import to_bytes
 from sparse3d.optim.progress import Snapshot
 from sparse3d.render.rasterise import RenderOptions, rasterise
-from sparse3d_viewer.layers import ERROR_RANGE, turbo
+from sparse3d_viewer.layers import ERROR_RANGE
+from sparse3d_viewer.scales import turbo
 
 STRIP_SIDE = 200
 """Pixels of each picture's longer side: the panel is not wider, and the optimisation needs the processor."""

@@ -18,9 +18,19 @@ PICTURE_LEGENDS = {
 }
 
 
-def legend(of_splats: str, layer: str) -> str:
-    """What a layer's colours mean; empty where that needs no words."""
-    words = of_splats or PICTURE_LEGENDS.get(layer, "")
+UNALIGNED = "not aligned with the first run: fewer than two photos in common"
+
+PER_PIXEL = "<div>for each pixel, the mean over what it shows; drawn when the eye rests</div>"
+
+
+def legend(of_figures: str, layer: str, *, per_pixel: bool = False) -> str:
+    """What a layer's colours mean; empty where that needs no words.
+
+    Args:
+        of_figures: HTML of a layer of figures; empty for others.
+        per_pixel: whether each pixel shows its own figure.
+    """
+    words = of_figures + (PER_PIXEL if per_pixel else "") if of_figures else PICTURE_LEGENDS.get(layer, "")
     return _BLOCK.format(words) if words else ""
 
 
@@ -37,8 +47,20 @@ def overview(scene: DisplayScene, *, aligned: bool = True) -> str:
     if scene.dropped:
         lines += f"<br>{scene.dropped:,} Gaussians with numbers that are not finite are not shown"
     if not aligned:
-        lines += "<br>not aligned with the first run: fewer than two photos in common"
+        lines += f"<br>{UNALIGNED}"
     return _BLOCK.format(lines)
+
+
+def beside(left: str, right: str, *, aligned: bool) -> str:
+    """Which run is where.
+
+    Args:
+        aligned: whether both could be put in one place.
+    """
+    if left == right:
+        return _BLOCK.format(f"<b>{_clean(left)}</b> is on both sides: choose another run")
+    words = f"left <b>{_clean(left)}</b>, right <b>{_clean(right)}</b>; both drawn by sparse3d"
+    return _BLOCK.format(words if aligned else words + f"<br>{UNALIGNED}")
 
 
 def quality(run: LoadedRun) -> str:
