@@ -11,8 +11,8 @@ from .test_scene import make_reconstruction
 pytest.importorskip("viser", reason="viser is not installed")
 
 from sparse3d_viewer.app import show_side_by_side
+from sparse3d_viewer.crop_box import GRIPS, Grip, box_edges
 from sparse3d_viewer.keyframes import Keyframe, path
-from sparse3d_viewer.nodes import box_edges
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.session import Box
 from sparse3d_viewer.video import write_mp4
@@ -42,6 +42,23 @@ def test_a_box_has_twelve_edges_and_holds_what_lies_within():
     lengths = sorted(np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1).round(6).tolist())
     assert lengths == [1.0] * 4 + [2.0] * 4 + [3.0] * 4
     assert box.holds(np.array([[0.5, 1.9, 2.9], [0.5, 2.1, 1.0], [-0.1, 1.0, 1.0]])).tolist() == [True, False, False]
+
+
+def test_each_arrow_moves_its_own_face_and_the_middle_moves_all():
+    box = Box((0.0, 0.0, 0.0), (1.0, 2.0, 3.0))
+    for grip in GRIPS:
+        start = grip.place(box)
+        assert grip.moved(box, start) == box
+        moved = grip.moved(box, start + 0.25)
+        change = np.array([moved.low, moved.high]) - np.array([box.low, box.high])
+        expected = np.full((2, 3), 0.25 if grip.axis is None else 0.0)
+        if grip.axis is not None:
+            expected[grip.side, grip.axis] = 0.25
+        assert np.allclose(change, expected), grip
+        rotation = se3.quat_wxyz_to_rotation(torch.tensor(grip.wxyz, dtype=torch.float64))
+        if grip.axis is not None:
+            assert rotation[grip.axis, grip.axis] == (1 if grip.side else -1), "the arrow points outward"
+    assert len({grip.node for grip in GRIPS}) == 7 and Grip() in GRIPS
 
 
 def test_runs_in_different_worlds_stand_in_one_place():

@@ -13,7 +13,7 @@ from sparse3d_viewer.frame import frame_beside
 from sparse3d_viewer.measure import MeasureTool
 from sparse3d_viewer.move import MoveTool
 from sparse3d_viewer.next_photos import NextPhotosFolder
-from sparse3d_viewer.nodes import BoxNode, CloudNode, SplatNode, SurfaceNode
+from sparse3d_viewer.nodes import CloudNode, SplatNode, SurfaceNode
 from sparse3d_viewer.painter import Painter
 from sparse3d_viewer.panel import Panel, build_scene_tab, connect_panel
 from sparse3d_viewer.run import LoadedRun, load_run
@@ -45,7 +45,6 @@ class ViewerHandle:
         SplatNode(server, session)
         CloudNode(server, session)
         SurfaceNode(server, session)
-        BoxNode(server, session)
         self._painter = Painter(session, self.visitors)
         self._build_panel()
         session.follow(self._follow)
