@@ -29,6 +29,16 @@ class LivePage:
 
         return Listeners([console, self.view])
 
+    def hold_out(self, photos: Path, cameras: Path, images: tuple[str, ...]) -> None:
+        """Show how photos fare that the run is not made from: those of the folder whose cameras are known.
+
+        Args:
+            images: names of the photos that it is made from.
+        """
+        from sparse3d_viewer.held_out import HeldOutSource
+
+        self.view.hold_out(HeldOutSource(photos, cameras, images))
+
     def show_result(self, out: Path) -> None:
         """Show the finished run until Ctrl-C."""
         from sparse3d_viewer.app import open_viewer

@@ -61,6 +61,8 @@ def reconstruct(
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with live_page(view, port) as page:
+            if page is not None and cameras is not None and images:
+                page.hold_out(photos, cameras, images)
             with Console() as console:
                 listener = console if page is None else page.beside(console)
                 run(photos, out, known=cameras, names=images or None, config=settings, listener=listener)
