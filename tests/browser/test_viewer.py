@@ -21,8 +21,14 @@ def test_first_view_is_the_first_photo_upright_and_not_mirrored(visit, keep_pict
 
 def test_looking_through_the_second_photo_moves_the_camera_and_the_picture(visit, keep_picture):
     visit.choose(PHOTO, "second.jpg")
+    start, expected = visit.handle.scene.viewpoints
     visit.press("Look through")
-    expected = visit.handle.scene.viewpoints[1]
+    way = []
+    for _ in range(50):
+        way.append(visit.camera.position.copy())
+        visit.page.wait_for_timeout(20)
+    off = [[float(np.linalg.norm(place - end.position)) for end in (start, expected)] for place in way]
+    assert any(min(both) > 0.3 for both in off), "the eye flies: it is seen on the way"
     wait_for(lambda: stands_at(visit.camera, expected), "the camera to move and turn")
     wait_for(lambda: blobs_are_placed(visit, 1), "the blobs to show at their places in the second photo")
     keep_picture("viewer_second", visit.page.screenshot())

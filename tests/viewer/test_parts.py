@@ -12,6 +12,7 @@ pytest.importorskip("viser", reason="viser is not installed")
 
 from sparse3d_viewer.app import show_side_by_side
 from sparse3d_viewer.crop_box import GRIPS, Grip, box_edges
+from sparse3d_viewer.flight import flight
 from sparse3d_viewer.keyframes import Keyframe, path
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.session import Box
@@ -73,3 +74,15 @@ def test_runs_in_different_worlds_stand_in_one_place():
 def test_a_film_is_an_mp4():
     content = write_mp4((np.full((48, 64, 3), 20 * i, np.uint8) for i in range(5)), (64, 48), 24.0)
     assert content[4:8] == b"ftyp"
+
+
+def test_a_flight_ends_at_its_goal_and_is_slow_at_both_ends():
+    start, goal = keyframe(0.0), keyframe(2.0, 0.8)
+    places = flight(start, goal)
+    assert places[-1] is goal and len(places) > 5
+    steps = np.diff([0.0] + [place.position[0] for place in places])
+    assert (steps > 0).all() and steps[0] < 0.5 * steps.max() and steps[-1] < 0.5 * steps.max()
+    turns = [2 * np.arccos(min(1.0, abs(place.wxyz @ start.wxyz))) for place in places]
+    assert (np.diff(turns) > 0).all() and turns[-1] == pytest.approx(0.8)
+    assert np.allclose(places[-1].rotation[:, 2], [np.sin(0.8), 0, np.cos(0.8)])
+    assert flight(goal, goal) == [goal]

@@ -132,7 +132,7 @@ class ViewerHandle:
         visitor = Visitor(client, self.session, self._clicked)
         visitor.follow(self.session.state)
         if self.scene.viewpoints:
-            visitor.look_through(self.scene.viewpoints[0].name)
+            visitor.look_through(self.scene.viewpoints[0].name, at_once=True)
         with self._lock:
             self._visitors[client.client_id] = visitor
 
