@@ -13,7 +13,7 @@ from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.core.reconstruction import Provenance, Reconstruction
 from sparse3d.optim.progress import Progress, Snapshot, StopTraining
 from sparse3d.pipeline.listener import Listener
-from sparse3d_viewer.app import set_first_view
+from sparse3d_viewer.first_view import set_first_view
 from sparse3d_viewer.frame import DisplayFrame
 from sparse3d_viewer.held_out import HeldOutSource
 from sparse3d_viewer.live_panel import LivePanel

@@ -74,7 +74,7 @@ def _photo_controls(gui: viser.GuiApi, session: Session) -> dict[str, object]:
 
 def _layer_controls(gui: viser.GuiApi, session: Session) -> dict[str, object]:
     recolours = dict.fromkeys(name for run in session.runs for name in run.recolours)
-    has_mesh = any(run.loaded.folder is not None and run.loaded.folder.mesh.is_file() for run in session.runs)
+    has_mesh = any(run.mesh is not None for run in session.runs)
     points = "Centres" if session.run.scene.points_are_centres else "Sparse points"
     layers = (COLOUR, *PICTURES, *recolours)
     state = session.state

@@ -1,6 +1,7 @@
 """A run on the page: its scene, and what is made from it when it is first asked for."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,6 +40,12 @@ class ShownRun:
     def recolours(self) -> tuple[str, ...]:
         """Names of the layers that recolour the splats: those of every run, then those that the run folder holds."""
         return (*RECOLOURED, *self.loaded.layers)
+
+    @property
+    def mesh(self) -> Path | None:
+        """The run's mesh; None where it has none."""
+        folder = self.loaded.folder
+        return folder.mesh if folder is not None and folder.mesh.is_file() else None
 
     def pair(self, name: str) -> PhotoPair | None:
         """A photo with its rendering; None where the run kept none."""
