@@ -148,8 +148,9 @@ def test_the_command_holds_out_what_is_neither_chosen_nor_without_a_camera(given
     pages = []
 
     @contextmanager
-    def kept_page(wanted, port, opened=live_command.live_page):
-        with opened(wanted, port) as page:
+    def kept_page(wanted, port, title, opened=live_command.live_page):
+        assert title == "run"
+        with opened(wanted, port, title) as page:
             pages.append(page)
             yield page
 

@@ -11,6 +11,9 @@ from sparse3d.pipeline.report_text import hide_paths
 from sparse3d_viewer.dependency import viser
 
 PLOT_HEIGHT = 130
+PLOT_PADDING = (8, 16, 0, 0)
+"""Above, right, below, left: the numbers beside the axes are half outside of the plot."""
+
 LOSS_COLOUR, TRAINED_COLOUR, HELD_OUT_COLOUR = "rgb(200,80,40)", "rgb(38,110,220)", "rgb(240,140,0)"
 
 NONE_HELD_OUT = (
@@ -84,7 +87,7 @@ class LivePanel:
         if self.held_out:
             measured, psnr = np.array(self.held_out, dtype=np.float64).T
             # A plot's curves share their places: straight lines between the measurements are what it would draw anyway.
-            self._both.data = (iterations, trained, np.interp(iterations, measured, psnr))
+            self._both.data = (iterations, trained, np.interp(iterations, measured, psnr, right=np.nan))
             self._trained.visible, self._both.visible = False, True
 
     def offer_photos(self, held_out: tuple[str, ...], trained: tuple[str, ...]) -> None:
@@ -137,6 +140,7 @@ class LivePanel:
             title=title,
             scales={"x": {"time": False}},
             legend={"show": False},
+            padding=PLOT_PADDING,
             height=PLOT_HEIGHT,
         )
 
