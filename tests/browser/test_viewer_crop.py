@@ -68,6 +68,9 @@ def test_a_face_is_dragged_and_what_is_outside_goes(visit, keep_picture):
     assert crop.ranges[0].value[0] == low and crop.ranges[0].value[1] == pytest.approx(
         high - 0.55 * (high - low), abs=0.08 * (high - low)
     ), "the face went where the mouse went"
+    wait_for(
+        lambda: f"X {low:.2f} to {crop.ranges[0].value[1]:.2f}" in visit.page.inner_text("body"), "the numbers in words"
+    )
     box = visit.handle.session.state.box
     assert box == crop.box and mask_of(visit.picture(), "red").any()
     assert np.allclose(visit.camera.position, position), "the eye stayed"

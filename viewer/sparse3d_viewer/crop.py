@@ -5,6 +5,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse3d_viewer import text
 from sparse3d_viewer.crop_box import CropBox, Grip
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.session import Box, Session
@@ -39,6 +40,7 @@ class CropTool:
                 )
                 for axis, low, high in zip("XYZ", self._low, self._high, strict=True)
             ]
+            self.numbers = server.gui.add_html("", visible=False)
         self._box = CropBox(server, self.drag)
         for control in (self.active, self.arrows, *self.ranges):
             control.on_update(lambda _event: self._apply())
@@ -59,6 +61,7 @@ class CropTool:
             if not self.active.value:
                 return
             self._type(grip, grip.moved(self.box, to))
+            self.numbers.content = text.box(self.box)
             self._box.show(self.box, arrows=self.arrows.value, held=None if let_go else grip)
             if let_go:
                 self._session.update(box=self.box)
@@ -84,8 +87,9 @@ class CropTool:
         with self._lock:
             if self._setting:
                 return
-            for control in (self.arrows, *self.ranges):
+            for control in (self.arrows, *self.ranges, self.numbers):
                 control.visible = self.active.value
+            self.numbers.content = text.box(self.box)
             box = self.box if self.active.value else None
             self._box.show(box, arrows=self.arrows.value)
             self._session.update(box=box)

@@ -7,6 +7,7 @@ from sparse3d.core.coverage import Coverage
 from sparse3d.pipeline.report_text import flatten, hide_paths, spell_key, untold_unplaced
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.scene import DisplayScene
+from sparse3d_viewer.session import Box
 
 _BLOCK = "<div style='padding:0.2em 1em;font-size:0.85em;line-height:1.45;overflow-wrap:anywhere'>{}</div>"
 
@@ -49,6 +50,12 @@ def overview(scene: DisplayScene, *, aligned: bool = True) -> str:
     if not aligned:
         lines += f"<br>{UNALIGNED}"
     return _BLOCK.format(lines)
+
+
+def box(shown: Box) -> str:
+    """A box's numbers, in display units, as the sliders beside them have them."""
+    ranges = zip("XYZ", shown.low, shown.high, strict=True)
+    return _BLOCK.format(" · ".join(f"{axis} {low:.2f} to {high:.2f}" for axis, low, high in ranges))
 
 
 def beside(left: str, right: str, *, aligned: bool) -> str:
