@@ -59,9 +59,8 @@ def test_a_face_is_dragged_and_what_is_outside_goes(visit, keep_picture):
     keep_picture("viewer_crop_arrows", visit.page.screenshot())
     low, high = crop.ranges[0].value
     position = visit.camera.position.copy()
-    # Per display unit at the box's middle, where the face's own middle is.
-    unit = pixel_of(visit, Grip(0, 1).place(crop.box)) - pixel_of(visit, Grip(None).place(crop.box))
-    per_unit = unit[0] / ((high - low) / 2)
+    foot = Grip(0, 1).place(crop.box)
+    per_unit = (pixel_of(visit, foot + np.array([0.1, 0, 0])) - pixel_of(visit, foot))[0] / 0.1
     drag(visit, Grip(0, 1), (-0.55 * (high - low) * per_unit, 0.0), (1.0, 0.0))
     wait_for(lambda: crop.ranges[0].value[1] < high - 0.4 * (high - low), "the number to follow")
     wait_for(lambda: not mask_of(visit.picture(), "green").any(), "the right blob to go")
@@ -78,20 +77,20 @@ def test_a_face_is_dragged_and_what_is_outside_goes(visit, keep_picture):
     keep_picture("viewer_crop_dragged", visit.page.screenshot())
 
 
-def test_the_middle_moves_the_whole_box_as_far_as_the_numbers_go(visit):
+def test_a_corner_moves_the_whole_box_as_far_as_the_numbers_go(visit):
     crop = visit.handle.crop
     low, high = crop.ranges[1].value
     crop.ranges[1].value = (low, round((low + high) / 2, 2))
     wait_for(lambda: not mask_of(visit.picture(), "blue").any(), "the lower blob to go")
     # The arrow of y points down in the first photo's view.
-    drag(visit, Grip(None), (0.0, 400.0), (0.0, 1.0))
+    drag(visit, crop.grips[0], (0.0, 400.0), (0.0, 1.0))
     wait_for(lambda: crop.ranges[1].value[1] == pytest.approx(high), "the box to stop at the end")
     assert crop.ranges[1].value[0] == pytest.approx(high - (round((low + high) / 2, 2) - low), abs=0.011)
     wait_for(lambda: mask_of(visit.picture(), "blue").any(), "the lower blob to come")
     wait_for(lambda: not mask_of(visit.picture(), "green").any(), "the upper blobs to go")
     wait_for(
-        lambda: np.allclose(crop._box._arrows[Grip(None)].position, Grip(None).place(crop.box)),
-        "the arrow to stand in the middle again",
+        lambda: np.allclose(crop._box._arrows[crop.grips[0]].position, crop.grips[0].place(crop.box)),
+        "the arrow to stand at its corner again",
     )
 
 

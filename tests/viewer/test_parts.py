@@ -11,10 +11,11 @@ from .test_scene import make_reconstruction
 pytest.importorskip("viser", reason="viser is not installed")
 
 from sparse3d_viewer.app import show_side_by_side
-from sparse3d_viewer.crop_box import GRIPS, Grip, box_edges
+from sparse3d_viewer.crop_box import box_edges, grips_for
 from sparse3d_viewer.flight import flight
 from sparse3d_viewer.keyframes import Keyframe, path
 from sparse3d_viewer.run import LoadedRun
+from sparse3d_viewer.scene import build_scene
 from sparse3d_viewer.session import Box
 from sparse3d_viewer.video import write_mp4
 
@@ -45,9 +46,13 @@ def test_a_box_has_twelve_edges_and_holds_what_lies_within():
     assert box.holds(np.array([[0.5, 1.9, 2.9], [0.5, 2.1, 1.0], [-0.1, 1.0, 1.0]])).tolist() == [True, False, False]
 
 
-def test_each_arrow_moves_its_own_face_and_the_middle_moves_all():
+def test_each_arrow_moves_its_own_face_and_the_corner_moves_all():
     box = Box((0.0, 0.0, 0.0), (1.0, 2.0, 3.0))
-    for grip in GRIPS:
+    viewpoint = build_scene(make_reconstruction()).viewpoints[0]
+    grips = grips_for(viewpoint)
+    assert grips[0].place(box).tolist() == [0.0, 0.0, 3.0], "left, above and far, as the first photo sees it"
+    assert grips_for(None)[0].place(box).tolist() == [0.0, 0.0, 0.0]
+    for grip in grips:
         start = grip.place(box)
         assert grip.moved(box, start) == box
         moved = grip.moved(box, start + 0.25)
@@ -59,7 +64,7 @@ def test_each_arrow_moves_its_own_face_and_the_middle_moves_all():
         rotation = se3.quat_wxyz_to_rotation(torch.tensor(grip.wxyz, dtype=torch.float64))
         if grip.axis is not None:
             assert rotation[grip.axis, grip.axis] == (1 if grip.side else -1), "the arrow points outward"
-    assert len({grip.node for grip in GRIPS}) == 7 and Grip() in GRIPS
+    assert len({grip.node for grip in grips}) == 7
 
 
 def test_runs_in_different_worlds_stand_in_one_place():

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparse3d_viewer import text
-from sparse3d_viewer.crop_box import CropBox, Grip
+from sparse3d_viewer.crop_box import CropBox, Grip, grips_for
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.session import Box, Session
 
@@ -18,7 +18,11 @@ STEP = 0.01
 
 
 class CropTool:
-    """The folder of the panel and what it does. The sliders hold the box; arrows in the scene move the sliders."""
+    """The folder of the panel and what it does. The sliders hold the box; arrows in the scene move the sliders.
+
+    Attributes:
+        grips: where the arrows are; the first moves the whole box.
+    """
 
     def __init__(self, server: viser.ViserServer, session: Session) -> None:
         self._session = session
@@ -27,7 +31,7 @@ class CropTool:
         with server.gui.add_folder("Crop", expand_by_default=True):
             self.active = server.gui.add_checkbox("Crop", initial_value=False, hint="Hide what lies outside of a box")
             self.arrows = server.gui.add_checkbox(
-                "Arrows", initial_value=True, visible=False, hint="Drag a face of the box, or all of it by its middle"
+                "Arrows", initial_value=True, visible=False, hint="Drag a face of the box, or all of it by a corner"
             )
             self.ranges = [
                 server.gui.add_multi_slider(
@@ -41,7 +45,9 @@ class CropTool:
                 for axis, low, high in zip("XYZ", self._low, self._high, strict=True)
             ]
             self.numbers = server.gui.add_html("", visible=False)
-        self._box = CropBox(server, self.drag)
+        viewpoints = session.run.scene.viewpoints
+        self.grips = grips_for(viewpoints[0] if viewpoints else None)
+        self._box = CropBox(server, self.grips, self.drag)
         for control in (self.active, self.arrows, *self.ranges):
             control.on_update(lambda _event: self._apply())
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.session import Box
+from sparse3d_viewer.viewpoint import Viewpoint
 
 EDGE_COLOUR = (240, 140, 0)
 
@@ -21,17 +22,19 @@ class Grip:
     """Where a box can be taken hold of.
 
     Attributes:
-        axis: that the face lies across, 0 to 2; None for the middle of the box, which moves all of it.
+        axis: that the face lies across, 0 to 2; None for a corner, which moves all of the box.
         side: 0 for the low face of the axis, 1 for the high one.
+        corner: of the box, low (0) or high (1) along each axis.
     """
 
     axis: int | None = None
     side: int = 1
+    corner: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def node(self) -> str:
         """Name in the scene."""
-        return "/crop/middle" if self.axis is None else f"/crop/{'xyz'[self.axis]}{self.side}"
+        return "/crop/all" if self.axis is None else f"/crop/{'xyz'[self.axis]}{self.side}"
 
     @property
     def wxyz(self) -> tuple[float, float, float, float]:
@@ -44,22 +47,37 @@ class Grip:
     def place(self, box: Box) -> NDArray[np.float64]:
         """Where the grip of a box is."""
         ends = np.array([box.low, box.high])
+        if self.axis is None:
+            return ends[self.corner, range(3)]
         at = ends.mean(0)
-        if self.axis is not None:
-            at[self.axis] = ends[self.side, self.axis]
+        at[self.axis] = ends[self.side, self.axis]
         return at
 
     def moved(self, box: Box, to: NDArray[np.float64]) -> Box:
         """The box after this grip was moved somewhere; its low corner may have passed the high one."""
         ends = np.array([box.low, box.high])
         if self.axis is None:
-            ends += to - ends.mean(0)
+            ends += to - self.place(box)
         else:
             ends[self.side, self.axis] = to[self.axis]
         return Box(*(tuple(float(x) for x in corner) for corner in ends))  # pyright: ignore[reportArgumentType]
 
 
-GRIPS = (Grip(), *(Grip(axis, side) for axis in range(3) for side in (0, 1)))
+FACES = tuple(Grip(axis, side) for axis in range(3) for side in (0, 1))
+
+
+def grips_for(viewpoint: Viewpoint | None) -> tuple[Grip, ...]:
+    """The faces' grips, and before them that of the whole box.
+
+    It stands at the corner that a photo's viewpoint sees far away, above and to the left: splats hide the arrows behind them,
+    in the middle of the box, and what is near may lie behind the eye.
+    """
+    if viewpoint is None:
+        return Grip(), *FACES
+    right, down, forward = viewpoint.rotation.T
+    x, y, z = (int(along > 0) for along in forward - right - down)
+    return Grip(corner=(x, y, z)), *FACES
+
 
 Dragged = Callable[[Grip, NDArray[np.float64], bool], None]
 """Told which grip, where it is now, and whether it was let go."""
@@ -69,11 +87,12 @@ class CropBox:
     """Edges and arrows; nothing is there until `show` is called with a box.
 
     Args:
+        grips: where arrows are.
         dragged: called while an arrow is dragged; it is to call `show`.
     """
 
-    def __init__(self, server: viser.ViserServer, dragged: Dragged) -> None:
-        self._scene, self._dragged = server.scene, dragged
+    def __init__(self, server: viser.ViserServer, grips: tuple[Grip, ...], dragged: Dragged) -> None:
+        self._scene, self._dragged, self._grips = server.scene, dragged, grips
         self._box: Box | None = None
         self._arrows: dict[Grip, viser.TransformControlsHandle] = {}
 
@@ -92,7 +111,7 @@ class CropBox:
                 "/crop/edges", box_edges(box), colors=EDGE_COLOUR, thickness=2.0, thickness_units="screen"
             )
         self._box = box
-        for grip in GRIPS:
+        for grip in self._grips:
             if box is None or not arrows:
                 self._scene.remove_by_name(grip.node)
                 self._arrows.pop(grip, None)
