@@ -10,6 +10,7 @@ from .test_scene import make_reconstruction
 
 pytest.importorskip("viser", reason="viser is not installed")
 
+from sparse3d_viewer import text
 from sparse3d_viewer.app import show_side_by_side
 from sparse3d_viewer.crop_box import box_edges, grips_for
 from sparse3d_viewer.flight import flight
@@ -91,3 +92,10 @@ def test_a_flight_ends_at_its_goal_and_is_slow_at_both_ends():
     assert (np.diff(turns) > 0).all() and turns[-1] == pytest.approx(0.8)
     assert np.allclose(places[-1].rotation[:, 2], [np.sin(0.8), 0, np.cos(0.8)])
     assert flight(goal, goal) == [goal]
+
+
+def test_words_tell_which_run_is_where_and_whether_they_stand_in_one_place():
+    words = text.beside("<b>one", "two", aligned=True)
+    assert "&lt;b&gt;one" in words and words.index("one") < words.index("two") and "not aligned" not in words
+    assert "not aligned" in text.beside("one", "two", aligned=False)
+    assert "both sides" in text.beside("one", "one", aligned=True)
