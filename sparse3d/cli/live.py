@@ -16,11 +16,11 @@ HOST = "127.0.0.1"
 class LivePage:
     """A page that shows the run while it is optimised, and what came out when it is done."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, title: str) -> None:
         from sparse3d_viewer.live import LiveView
         from sparse3d_viewer.server import open_server
 
-        self.server = open_server(HOST, port, title="sparse3d")
+        self.server = open_server(HOST, port, title=title)
         self.view = LiveView(self.server)
 
     def beside(self, console: "Listener") -> "Listener":
@@ -28,6 +28,16 @@ class LivePage:
         from sparse3d.pipeline.listener import Listeners
 
         return Listeners([console, self.view])
+
+    def hold_out(self, photos: Path, cameras: Path, images: tuple[str, ...]) -> None:
+        """Show how photos fare that the run is not made from: those of the folder whose cameras are known.
+
+        Args:
+            images: names of the photos that it is made from.
+        """
+        from sparse3d_viewer.held_out import HeldOutSource
+
+        self.view.hold_out(HeldOutSource(photos, cameras, images))
 
     def show_result(self, out: Path) -> None:
         """Show the finished run until Ctrl-C."""
@@ -41,8 +51,11 @@ class LivePage:
 
 
 @contextmanager
-def live_page(wanted: bool, port: int) -> Iterator[LivePage | None]:
+def live_page(wanted: bool, port: int, title: str = "sparse3d") -> Iterator[LivePage | None]:
     """The page, or None where none is wanted; it ends with the block.
+
+    Args:
+        title: above the panel.
 
     Raises:
         InputError: the port cannot be listened on.
@@ -52,7 +65,7 @@ def live_page(wanted: bool, port: int) -> Iterator[LivePage | None]:
         yield None
         return
     check_address(HOST, port)
-    page = LivePage(port)
+    page = LivePage(port, title)
     print(f"The page: {page.server.url}", flush=True)
     try:
         yield page

@@ -60,7 +60,9 @@ def reconstruct(
     # A polite kill is Ctrl-C: what is done is kept. COLMAP's handler, set on import, would print a stack trace instead.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with live_page(view, port) as page:
+        with live_page(view, port, out.resolve().name) as page:
+            if page is not None and cameras is not None and images:
+                page.hold_out(photos, cameras, images)
             with Console() as console:
                 listener = console if page is None else page.beside(console)
                 run(photos, out, known=cameras, names=images or None, config=settings, listener=listener)

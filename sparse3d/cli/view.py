@@ -15,7 +15,7 @@ def view(
     """Show runs in the browser: splats and cameras with their photos, layers, measuring, films; see docs/viewer.md.
 
     Args:
-        run: folders that `sparse3d reconstruct` wrote; several are shown from the same place, one at a time.
+        run: folders that `sparse3d reconstruct` wrote; several are shown from the same place, in turn or beside one another.
         host: address to listen on. The default is reached from this machine alone; 0.0.0.0 lets everybody on the network in.
         port: to listen on.
     """

@@ -78,6 +78,19 @@ def read_known_cameras(path: Path, images: ImageSet) -> Cameras:
     )
 
 
+def read_given_cameras(path: Path, images: ImageSet) -> Cameras:
+    """All cameras that a file has, in its own order and with its own names: also those of photos that are not in use.
+
+    Args:
+        path: as for `read_known_cameras`.
+        images: the photos in use; some formats tell sizes or names by them alone.
+
+    Raises:
+        InputError: the format is unknown or the file damaged.
+    """
+    return _read_any(Path(path), images)
+
+
 def holds_known_cameras(folder: Path) -> bool:
     """Whether `read_known_cameras` finds a file in a folder."""
     return is_colmap_model(folder) or bool(_candidates(folder))

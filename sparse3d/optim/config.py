@@ -51,9 +51,9 @@ class OptimConfig:
             initial one. Smaller ones would show gaps at a higher resolution than that of the photos trained on, larger
             ones hide what other Gaussians know.
         min_opacity: Gaussians that end below this are dropped.
-        dropout: the term that earns its place; settings of each term are in the module of its name.
-        opacity_decay, binocular, pseudo_views, flow, floaters, densify, exposure, relative_depth, disparity_smoothness, normals,
-            footprint, coherence: those that do not (docs/optimisation.md has the measurements).
+        dropout, exposure: the terms that earn their place; settings of each term are in the module of its name.
+        opacity_decay, binocular, pseudo_views, flow, floaters, densify, relative_depth, disparity_smoothness, normals, footprint,
+            coherence: those that do not (docs/optimisation.md has the measurements).
         uncertainty: see there; the map is made by default and changes nothing else.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.
@@ -92,7 +92,7 @@ class OptimConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     floaters: FloatersConfig = field(default_factory=FloatersConfig)
     densify: DensifyConfig = field(default_factory=DensifyConfig)
-    exposure: ExposureConfig = field(default_factory=ExposureConfig)
+    exposure: ExposureConfig = field(default_factory=lambda: ExposureConfig(lr=0.003))
     relative_depth: RelativeDepthConfig = field(default_factory=RelativeDepthConfig)
     disparity_smoothness: DisparitySmoothnessConfig = field(default_factory=DisparitySmoothnessConfig)
     normals: NormalsConfig = field(default_factory=NormalsConfig)

@@ -16,6 +16,9 @@ from sparse3d.core.reconstruction import Reconstruction
 from .run_folders import BLOBS
 
 TIMEOUT_S = 60.0
+RUN, BESIDE, PHOTO, COMPARISON, LAYER = range(5)
+"""Places of the dropdowns in the first tab of a page with several runs."""
+
 WINDOW = {"width": 900, "height": 560}
 
 PLACE_TOLERANCE_PX = 8.0

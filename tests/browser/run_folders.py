@@ -16,6 +16,7 @@ from sparse3d.io.gaussian_layers import write_gaussian_layer
 from sparse3d.io.image_files import write_jpeg, write_png
 from sparse3d.io.json_files import write_json
 from sparse3d.io.run_folder import RunFolder, write_reconstruction
+from sparse3d.pipeline.coverage import ANGLE_LAYER, SEEN_LAYER
 
 BLOBS = {
     "red": ((-0.8, -0.6, 4.0), (0.9, 0.05, 0.05)),
@@ -77,7 +78,8 @@ def write_known_run(folder: Path, scene: Reconstruction, scale: float = 1.0, *, 
     """A run folder of the scene: plain photos, a grey rendering, depth of a wall 4 away, black sparse points, a mesh.
 
     Args:
-        layers: with the layer "Coverage", which is high in the red blob, low in the green one and unknown in the blue one.
+        layers: with the layer "Coverage", which is high in the red blob, low in the green one and unknown in the blue one,
+            and two of those that every run has: four photos saw the red blob, two the green one, none the blue one.
     """
     run = RunFolder.create(folder)
     spread = 0.02 * np.mgrid[-3:4, -3:4, 0:1].reshape(3, -1).T
@@ -103,6 +105,8 @@ def write_known_run(folder: Path, scene: Reconstruction, scale: float = 1.0, *, 
         write_depth_npz(run.depth(name), depth, np.ones_like(depth))
     if layers:
         write_gaussian_layer(run.layers, "Coverage", np.repeat([5.0, 0.0, np.nan], SPLATS_A_BLOB))
+        write_gaussian_layer(run.layers, SEEN_LAYER, np.repeat([4.0, 2.0, 0.0], SPLATS_A_BLOB))
+        write_gaussian_layer(run.layers, ANGLE_LAYER, np.repeat([30.0, 15.0, 0.0], SPLATS_A_BLOB))
     run.mesh.write_text(_MESH.format(s=scale, near=3 * scale, half=0.2 * scale))
     return folder
 

@@ -2,13 +2,18 @@
 
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from sparse3d.cli.live import live_page
+from sparse3d.core import se3
+from sparse3d.core.cameras import concatenate
 from sparse3d.core.geometry_prior import GeometryPrior, SparsePoints, ViewDepth
+from sparse3d.io.cameras_json import write_cameras_json
+from sparse3d.io.image_files import write_png
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.optimise import optimise
 from sparse3d.render.rasterise import RenderOptions, rasterise
@@ -45,6 +50,18 @@ def prior_of(scene) -> GeometryPrior:
     )
 
 
+def write_held_out(folder: Path, scene) -> Path:
+    """A third photo of the known scene, from between the other two, and the cameras of all three."""
+    folder.mkdir()
+    between = se3.compose(se3.so3_exp(torch.tensor([0.0, 0.2, 0.1]).double()), torch.tensor([-0.6, 0.0, 0.1]).double())
+    third = scene.cameras.select([0]).replace(cam_from_world=between[None], names=("third.png",))
+    with torch.no_grad():
+        picture = rasterise(scene.gaussians.activate(), third.to(torch.float32), options=RenderOptions()).rgb[0]
+    write_png(folder / "third.png", np.round(255 * picture.clamp(0, 1).numpy()).astype(np.uint8))
+    write_cameras_json(folder / "cameras.json", concatenate([scene.cameras, third]))
+    return folder
+
+
 def stands_still(history: list) -> bool:
     """Whether no report came for a second, in which many do while the optimisation runs."""
     count = len(history)
@@ -52,8 +69,9 @@ def stands_still(history: list) -> bool:
     return len(history) == count
 
 
-def test_a_run_is_followed_paused_and_stopped(browser, run_folders, keep_picture):
+def test_a_run_is_followed_paused_and_stopped(browser, run_folders, tmp_path, keep_picture):
     scene = known_scene()
+    photos = write_held_out(tmp_path / "photos", scene)
     prior, result = prior_of(scene), []
     with live_page(True, 8095) as live:
         page = browser.new_page(viewport=WINDOW)
@@ -62,6 +80,7 @@ def test_a_run_is_followed_paused_and_stopped(browser, run_folders, keep_picture
         wait_for(lambda: bool(live.server.get_clients()), "the page to connect")
         page.get_by_role("alert").get_by_role("button").first.click()
         live.view.stage("photos", "2 photos in /home/somebody/photos")
+        live.hold_out(photos, photos / "cameras.json", prior.cameras.names)
         live.view.optimising(prior)
         view = live.view
         thread = threading.Thread(
@@ -81,6 +100,14 @@ def test_a_run_is_followed_paused_and_stopped(browser, run_folders, keep_picture
         visit = Visit(page, live, scene, [])
         wait_for(lambda: not np.isnan(place_of(visit.picture(), "red")).any(), "the splats to show")
         wait_for(lambda: view.panel.strip is not None, "a photo beside its rendering")
+        wait_for(lambda: bool(view.panel.held_out), "the held-out photo to be measured")
+        assert view.panel.held_out[0][1] > 30, "the Gaussians start as what the photo shows"
+        assert "third.png (held out)" in page.locator("input[role=combobox]:visible").first.input_value()
+        wait_for(lambda: page.get_by_text("orange: held out").count() > 0, "both curves")
+        before = view.panel.strip.image.copy()
+        visit.choose(0, "second.jpg")
+        wait_for(lambda: (view.panel.strip.image != before).mean() > 0.01, "the other photo's strip")
+        visit.choose(0, "third.png (held out)")
         page.get_by_role("button", name="Pause").click()
         wait_for(lambda: view.panel.pause.label == "Go on", "the pause")
         wait_for(lambda: stands_still(view.panel.history), "the report at which the optimisation is held")

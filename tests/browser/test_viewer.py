@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from .pages import WINDOW, blobs_are_placed, mask_of, place_of, share_of, stands_at, wait_for
+from .pages import PHOTO, RUN, WINDOW, blobs_are_placed, mask_of, place_of, share_of, stands_at, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -20,9 +20,15 @@ def test_first_view_is_the_first_photo_upright_and_not_mirrored(visit, keep_pict
 
 
 def test_looking_through_the_second_photo_moves_the_camera_and_the_picture(visit, keep_picture):
-    visit.choose(1, "second.jpg")
+    visit.choose(PHOTO, "second.jpg")
+    start, expected = visit.handle.scene.viewpoints
     visit.press("Look through")
-    expected = visit.handle.scene.viewpoints[1]
+    way = []
+    for _ in range(50):
+        way.append(visit.camera.position.copy())
+        visit.page.wait_for_timeout(20)
+    off = [[float(np.linalg.norm(place - end.position)) for end in (start, expected)] for place in way]
+    assert any(min(both) > 0.3 for both in off), "the eye flies: it is seen on the way"
     wait_for(lambda: stands_at(visit.camera, expected), "the camera to move and turn")
     wait_for(lambda: blobs_are_placed(visit, 1), "the blobs to show at their places in the second photo")
     keep_picture("viewer_second", visit.page.screenshot())
@@ -123,7 +129,7 @@ def test_another_run_is_seen_from_the_same_place(visit, keep_picture):
         assert np.linalg.norm(place_of(after, colour) - place_of(before, colour)) < 2, f"{colour}: worlds are aligned"
     assert "1,200 Gaussians" in visit.page.inner_text("body")
     keep_picture("viewer_other_run", visit.page.screenshot())
-    visit.choose(0, "known")
+    visit.choose(RUN, "known")
     wait_for(lambda: blobs_are_placed(visit, 0), "the first run again")
 
 

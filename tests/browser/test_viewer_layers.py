@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 
-from .pages import blobs_are_placed, expected_place, mask_of, place_of, share_of, wait_for
+from .pages import COMPARISON, LAYER, blobs_are_placed, expected_place, mask_of, place_of, share_of, wait_for
 
 pytestmark = pytest.mark.browser
-
-LAYER, COMPARISON = 3, 2
-"""Places of the dropdowns in the tab."""
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +64,7 @@ def test_error_is_large_where_the_photo_is_not_what_was_rendered(visit):
     # The photos are magenta and yellow, their renderings grey: all differ by about 0.4, beyond the scale's end.
     visit.choose(LAYER, "Error")
     wait_for(lambda: all(is_red(colour_at(visit, blob)) for blob in ("green", "blue")), "the errors' colours")
-    colours = visit.handle.session.run.paint("Error").colours.astype(int)
+    colours = visit.handle.session.colours(0, "Error").astype(int)
     known = np.ptp(colours, axis=1) > 0  # those that stand behind others in both photos are grey
     assert known.mean() > 0.5 and (colours[known, 0] > 1.4 * colours[known, 2]).mean() > 0.99
 
@@ -80,6 +77,42 @@ def test_depth_and_normals_are_drawn_when_the_eye_rests(visit, keep_picture):
     visit.choose(LAYER, "Normals")
     wait_for(lambda: visit.handle.visitors()[0].painted[1] == "Normals", "the normals to be painted")
     assert "red: to the right" in visit.page.inner_text("body")
+
+
+def test_a_figure_is_drawn_for_each_pixel(visit, keep_picture):
+    visit.choose(LAYER, "Photos in view")
+    wait_for(lambda: is_low(colour_at(visit, "blue")), "the splats' own colours")
+    visit.toggle("For each pixel")
+    try:
+        wait_for(lambda: "per pixel" in str(visit.handle.visitors()[0].painted), "the picture to be painted")
+        visit.handle.session.update(splats=False)  # what shows now is the picture alone
+        wait_for(lambda: is_red(colour_at(visit, "red")) and is_low(colour_at(visit, "blue")), "four photos, and none")
+        middle = colour_at(visit, "green")
+        assert middle[1] > middle[0] and middle[1] > middle[2], "two photos: half-way up the scale"
+        text = visit.page.inner_text("body")
+        assert "for each pixel" in text and "photos" in text
+        keep_picture("layer_per_pixel", visit.page.screenshot())
+        edge = visit.picture()
+        assert tuple(edge[5, edge.shape[1] // 2]) == (255, 255, 255), "nothing is there"
+        visit.look_through("second.jpg")
+        wait_for(lambda: blobs_hide_nothing(visit), "the picture after the eye has moved")
+    finally:
+        visit.handle.session.update(splats=True)
+        visit.toggle("For each pixel")
+        visit.look_through("first.jpg")
+
+
+def blobs_hide_nothing(visit) -> bool:
+    """Whether the red blob's place in the second photo is red, as by the scale of the first photo's."""
+    picture = visit.picture()
+    x, y = np.round(expected_place(visit.scene, 1, "red", picture)).astype(int)
+    return is_red(picture[y - 6 : y + 7, x - 6 : x + 7].mean((0, 1)))
+
+
+def test_the_largest_angle_tells_its_unit(visit):
+    visit.choose(LAYER, "Largest angle (degrees)")
+    wait_for(lambda: "degrees between the two photos" in visit.page.inner_text("body"), "the legend")
+    wait_for(lambda: is_red(colour_at(visit, "red")) and is_low(colour_at(visit, "blue")), "the angles' colours")
 
 
 def test_our_rendering_lies_where_the_splats_lie_and_follows_the_eye(visit):

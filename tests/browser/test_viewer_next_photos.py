@@ -73,6 +73,8 @@ def test_places_are_drawn_told_and_hidden(page, keep_picture):
         assert words in text
     assert "25 % of the expected error" in text
     assert "+1" in text and "+2" in text
+    page.page.wait_for_timeout(500)  # the eye's move is on its way to the browser and back
+    wait_for(lambda: (page.picture() == page.picture()).all(), "the picture to rest")
     full = ghosts(page).sum()
     page.toggle("Places")
     wait_for(lambda: ghosts(page).sum() < 0.2 * full, "the places to go")  # edges of red before magenta look alike

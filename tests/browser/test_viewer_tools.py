@@ -90,6 +90,16 @@ def test_cameras_are_downloaded(visit, tmp_path):
     assert name == "colmap.zip"
 
 
+def test_the_mesh_and_a_page_of_its_own_are_downloaded(visit, tmp_path, run_folders):
+    visit.tab("Export")
+    visit.choose(0, "Mesh (PLY)")
+    name, content = download(visit, "Download")
+    assert name == "mesh.ply" and content == (run_folders[0] / "mesh.ply").read_bytes()
+    visit.choose(0, "One page (HTML)")
+    name, content = download(visit, "Download")
+    assert name == "known.html" and content.startswith(b"<!doctype html>") and b"<title>known</title>" in content
+
+
 def test_screenshot_shows_what_is_seen(visit):
     visit.tab("Export")
     seen = visit.picture()

@@ -18,7 +18,7 @@ from sparse3d.core.geometry_prior import SparsePoints
 from sparse3d.core.images import ImageSet
 from sparse3d.io.cameras_json import write_cameras_json
 from sparse3d.io.colmap import write_colmap
-from sparse3d.io.known_cameras import match_names, read_known_cameras
+from sparse3d.io.known_cameras import match_names, read_given_cameras, read_known_cameras
 from sparse3d.io.photos import load_photos
 
 NAMES = ("IMG_1.jpg", "IMG_2.jpg", "IMG_3.jpg")
@@ -66,6 +66,16 @@ def test_cameras_json(tmp_path: Path, images: ImageSet, truth: Cameras) -> None:
     named = truth.select([2, 0, 1]).replace(names=("images/img_3.JPG", "images/img_1.png", "images/img_2.png"))
     write_cameras_json(tmp_path / "known.json", named)
     check(read_known_cameras(tmp_path / "known.json", images), truth)
+
+
+def test_cameras_of_photos_that_are_not_in_use_are_read_too(tmp_path: Path, images: ImageSet, truth: Cameras) -> None:
+    write_cameras_json(tmp_path / "cameras.json", truth)
+    write_transforms(tmp_path / "transforms.json", truth, list(NAMES), fl_x=60.0, cx=32.0, cy=24.0, w=64, h=48)
+    few = images.select(NAMES[:2])
+    for file in ("cameras.json", "transforms.json"):
+        given = read_given_cameras(tmp_path / file, few)
+        assert given.names == NAMES and torch.allclose(given.cam_from_world, truth.cam_from_world, atol=1e-6)
+    assert read_known_cameras(tmp_path / "cameras.json", few).names == NAMES[:2]
 
 
 @pytest.mark.parametrize("place", [".", "sparse/0"])

@@ -2,10 +2,8 @@
 
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
-import torch
 
 from sparse3d.optim.progress import Progress, Snapshot, StopTraining
 
@@ -14,6 +12,7 @@ from .test_scene import make_reconstruction
 pytest.importorskip("viser", reason="viser is not installed")
 
 from sparse3d_viewer import live
+from sparse3d_viewer.held_out import HeldOutSource
 from sparse3d_viewer.live import LiveView
 from sparse3d_viewer.server import open_server
 
@@ -128,16 +127,6 @@ def test_stages_and_warnings_are_escaped_and_without_folders(view):
     assert "somebody" not in content and "<b>a.jpg" not in content and "3 photos" in content
 
 
-def test_the_strip_shows_photo_rendering_and_difference(view):
-    scene = snapshot()
-    cameras = scene.cameras.resized([(64, 48)] * 3)
-    view._prior = SimpleNamespace(images=(torch.zeros(48, 64, 3),) * 3)
-    view.progress(at(10, lambda: Snapshot(scene.gaussians, cameras)))
-    assert wait_for(lambda: view.panel.strip is not None)
-    assert view.panel.strip.image.shape == (3 * 48, 64, 3)
-    assert (view.panel.strip.image[:40] < 12).all(), "the photo is black"
-
-
 def test_the_live_page_listens_on_this_machine_alone():
     from sparse3d.cli.live import live_page
 
@@ -145,3 +134,33 @@ def test_the_live_page_listens_on_this_machine_alone():
         assert page is not None and page.server.get_host() == "127.0.0.1"
     with live_page(False, 0) as page:
         assert page is None
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_command_holds_out_what_is_neither_chosen_nor_without_a_camera(given, tmp_path, monkeypatch):
+    from contextlib import contextmanager
+
+    from sparse3d.cli import live as live_command
+    from sparse3d.cli.reconstruct import reconstruct
+    from sparse3d.core.errors import InputError
+    from sparse3d.pipeline import reconstruct as pipeline
+
+    pages = []
+
+    @contextmanager
+    def kept_page(wanted, port, title, opened=live_command.live_page):
+        assert title == "run"
+        with opened(wanted, port, title) as page:
+            pages.append(page)
+            yield page
+
+    def stop(*_args, **_options):
+        raise InputError("far enough")
+
+    monkeypatch.setattr(live_command, "live_page", kept_page)
+    monkeypatch.setattr(pipeline, "reconstruct", stop)
+    known = {"cameras": tmp_path / "cameras.json"} if given else {}
+    with pytest.raises(InputError, match="far enough"):
+        reconstruct(tmp_path, out=tmp_path / "run", images=("a.jpg", "b.jpg"), view=True, port=0, **known)
+    expected = HeldOutSource(tmp_path, tmp_path / "cameras.json", ("a.jpg", "b.jpg")) if given else None
+    assert pages[0].view._source == expected

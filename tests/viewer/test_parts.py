@@ -1,4 +1,4 @@
-"""The viewer's parts that need no browser: the camera's path, the crop's box, colours of layers, runs side by side."""
+"""The viewer's parts that need no browser: the camera's path, the crop's box, runs side by side."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,13 @@ from .test_scene import make_reconstruction
 
 pytest.importorskip("viser", reason="viser is not installed")
 
+from sparse3d_viewer import text
 from sparse3d_viewer.app import show_side_by_side
+from sparse3d_viewer.crop_box import box_edges, grips_for
+from sparse3d_viewer.flight import flight
 from sparse3d_viewer.keyframes import Keyframe, path
-from sparse3d_viewer.layers import ERROR, NO_COLOUR, paint, turbo
-from sparse3d_viewer.nodes import box_edges
 from sparse3d_viewer.run import LoadedRun
+from sparse3d_viewer.scene import build_scene
 from sparse3d_viewer.session import Box
 
 
@@ -44,12 +46,25 @@ def test_a_box_has_twelve_edges_and_holds_what_lies_within():
     assert box.holds(np.array([[0.5, 1.9, 2.9], [0.5, 2.1, 1.0], [-0.1, 1.0, 1.0]])).tolist() == [True, False, False]
 
 
-def test_layers_have_the_range_that_their_figures_mean():
-    values = np.array([0.0, 0.125, 0.25, np.nan])
-    assert paint(ERROR, values).colours.tolist() == turbo(4 * values, 0.0, 1.0).tolist()
-    assert paint(ERROR, values).colours[3].tolist() == list(NO_COLOUR)
-    assert "0.25" in paint(ERROR, values).legend
-    assert "75.0 % of the Gaussians" in paint("Observed / filled in", np.array([1, 2, 1, 0])).legend
+def test_each_arrow_moves_its_own_face_and_the_corner_moves_all():
+    box = Box((0.0, 0.0, 0.0), (1.0, 2.0, 3.0))
+    viewpoint = build_scene(make_reconstruction()).viewpoints[0]
+    grips = grips_for(viewpoint)
+    assert grips[0].place(box).tolist() == [0.0, 0.0, 3.0], "left, above and far, as the first photo sees it"
+    assert grips_for(None)[0].place(box).tolist() == [0.0, 0.0, 0.0]
+    for grip in grips:
+        start = grip.place(box)
+        assert grip.moved(box, start) == box
+        moved = grip.moved(box, start + 0.25)
+        change = np.array([moved.low, moved.high]) - np.array([box.low, box.high])
+        expected = np.full((2, 3), 0.25 if grip.axis is None else 0.0)
+        if grip.axis is not None:
+            expected[grip.side, grip.axis] = 0.25
+        assert np.allclose(change, expected), grip
+        rotation = se3.quat_wxyz_to_rotation(torch.tensor(grip.wxyz, dtype=torch.float64))
+        if grip.axis is not None:
+            assert rotation[grip.axis, grip.axis] == (1 if grip.side else -1), "the arrow points outward"
+    assert len({grip.node for grip in grips}) == 7
 
 
 def test_runs_in_different_worlds_stand_in_one_place():
@@ -59,3 +74,22 @@ def test_runs_in_different_worlds_stand_in_one_place():
     strange = make_reconstruction()
     strange = strange.replace(cameras=strange.cameras.replace(names=("x.jpg", "y.jpg", "z.jpg")))
     assert not show_side_by_side([one, LoadedRun("strange", strange, {})])[1].aligned
+
+
+def test_a_flight_ends_at_its_goal_and_is_slow_at_both_ends():
+    start, goal = keyframe(0.0), keyframe(2.0, 0.8)
+    places = flight(start, goal)
+    assert places[-1] is goal and len(places) > 5
+    steps = np.diff([0.0] + [place.position[0] for place in places])
+    assert (steps > 0).all() and steps[0] < 0.5 * steps.max() and steps[-1] < 0.5 * steps.max()
+    turns = [2 * np.arccos(min(1.0, abs(place.wxyz @ start.wxyz))) for place in places]
+    assert (np.diff(turns) > 0).all() and turns[-1] == pytest.approx(0.8)
+    assert np.allclose(places[-1].rotation[:, 2], [np.sin(0.8), 0, np.cos(0.8)])
+    assert flight(goal, goal) == [goal]
+
+
+def test_words_tell_which_run_is_where_and_whether_they_stand_in_one_place():
+    words = text.beside("<b>one", "two", aligned=True)
+    assert "&lt;b&gt;one" in words and words.index("one") < words.index("two") and "not aligned" not in words
+    assert "not aligned" in text.beside("one", "two", aligned=False)
+    assert "both sides" in text.beside("one", "one", aligned=True)

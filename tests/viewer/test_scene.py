@@ -11,6 +11,7 @@ from sparse3d.core.cameras import Cameras, intrinsics_matrix, project
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import SparsePoints
 from sparse3d.core.reconstruction import Provenance, Reconstruction
+from sparse3d.io.gaussian_layers import write_gaussian_layer
 from sparse3d.io.image_files import write_jpeg
 from sparse3d.io.json_files import write_json
 from sparse3d.io.run_folder import RunFolder, write_reconstruction
@@ -129,8 +130,9 @@ def test_run_folder_becomes_thumbnails_points_and_metrics(tmp_path):
     write_jpeg(run.photo("a.jpg"), np.full((480, 640, 3), 128, np.uint8))
     write_json(run.metrics, {"psnr": 30.5, "ssim": None, "views": {"a.jpg": {"psnr": 30.5}}})
     write_json(run.evaluation, {"held_out": {"aligned": {"psnr": 21.25}, "refined": None}, "poses": None})
+    write_gaussian_layer(run.layers, "uncertainty", np.linspace(0, 1, 200))
     loaded = load_run(run.root)
-    assert loaded.title == "myrun"
+    assert loaded.title == "myrun" and list(loaded.layers) == ["Uncertainty"], "as the other layers' names begin"
     assert loaded.thumbnails["a.jpg"].shape == (240, 320, 3) and set(loaded.thumbnails) == {"a.jpg"}
     assert loaded.metrics == {"held-out PSNR (dB)": 21.25, "PSNR of the photos used (dB)": 30.5}
     assert loaded.points is not None

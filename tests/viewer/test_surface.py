@@ -1,4 +1,4 @@
-"""Depth as a surface, a run's mesh, the colours of a layer, and comparisons."""
+"""Depth as a surface, a run's mesh, and comparisons."""
 
 import json
 import logging
@@ -16,7 +16,6 @@ import trimesh
 
 from sparse3d_viewer.compare import compare
 from sparse3d_viewer.frame import DisplayFrame
-from sparse3d_viewer.layers import FILLED_COLOUR, NO_COLOUR, OBSERVED, OBSERVED_COLOUR, paint
 from sparse3d_viewer.photos import PhotoPair
 from sparse3d_viewer.surface import depth_surface, read_mesh, to_glb
 
@@ -63,14 +62,6 @@ def test_a_broken_mesh_is_left_out(tmp_path, caplog, content):
         assert read_mesh(tmp_path / "mesh.ply", FRAME) is None
     assert "mesh.ply" in caplog.text
     assert read_mesh(tmp_path / "none.ply", FRAME) is None
-
-
-def test_colours_of_layers():
-    observed = paint(OBSERVED, np.array([0.0, 2.0]))
-    assert observed.colours.tolist() == [list(FILLED_COLOUR), list(OBSERVED_COLOUR)] and "50.0 %" in observed.legend
-    painted = paint("<b>", np.array([0.0, 10.0, np.nan]))
-    assert tuple(painted.colours[2]) == NO_COLOUR and "<b>" not in painted.legend
-    assert painted.colours[1, 0] > 2 * painted.colours[1, 2], "high is red"
 
 
 def test_comparison_fits_any_window():

@@ -9,11 +9,12 @@ from sparse3d_viewer.crop import CropTool
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.export import ExportTool
 from sparse3d_viewer.film import FilmTool
+from sparse3d_viewer.first_view import set_first_view
 from sparse3d_viewer.frame import frame_beside
 from sparse3d_viewer.measure import MeasureTool
 from sparse3d_viewer.move import MoveTool
 from sparse3d_viewer.next_photos import NextPhotosFolder
-from sparse3d_viewer.nodes import BoxNode, CloudNode, SplatNode, SurfaceNode
+from sparse3d_viewer.nodes import CloudNode, SplatNode, SurfaceNode
 from sparse3d_viewer.painter import Painter
 from sparse3d_viewer.panel import Panel, build_scene_tab, connect_panel
 from sparse3d_viewer.run import LoadedRun, load_run
@@ -24,9 +25,6 @@ from sparse3d_viewer.shown import ShownRun
 from sparse3d_viewer.visitor import Visitor
 
 log = logging.getLogger(__name__)
-
-FAR_PLANE = 5000.0
-"""In display units; a scene is a few units wide, its sky may be a thousand away."""
 
 
 class ViewerHandle:
@@ -45,7 +43,6 @@ class ViewerHandle:
         SplatNode(server, session)
         CloudNode(server, session)
         SurfaceNode(server, session)
-        BoxNode(server, session)
         self._painter = Painter(session, self.visitors)
         self._build_panel()
         session.follow(self._follow)
@@ -133,7 +130,7 @@ class ViewerHandle:
         visitor = Visitor(client, self.session, self._clicked)
         visitor.follow(self.session.state)
         if self.scene.viewpoints:
-            visitor.look_through(self.scene.viewpoints[0].name)
+            visitor.look_through(self.scene.viewpoints[0].name, at_once=True)
         with self._lock:
             self._visitors[client.client_id] = visitor
 
@@ -187,15 +184,3 @@ def show_side_by_side(runs: Sequence[LoadedRun]) -> tuple[ShownRun, ...]:
         if frame is None:
             log.warning("%s has fewer than two photos in common with %s: not aligned", run.title, runs[0].title)
     return tuple(shown)
-
-
-def set_first_view(server: viser.ViserServer, scene: DisplayScene) -> None:
-    """Up is the scene's; the first view is the first photo's, upright as it was taken."""
-    server.scene.set_up_direction(scene.up)
-    server.initial_camera.far = FAR_PLANE
-    if scene.viewpoints:
-        first = scene.viewpoints[0]
-        server.initial_camera.up = first.up
-        server.initial_camera.position = first.position
-        server.initial_camera.look_at = first.target
-        server.initial_camera.fov = first.fov_y_rad

@@ -13,8 +13,10 @@ from sparse3d.io.colmap import read_colmap, write_colmap
 from sparse3d.io.ply import write_gaussians_ply
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.session import Session
+from sparse3d_viewer.static_page import static_page
 
 PLY, CAMERAS, COLMAP = "Gaussians (PLY)", "Cameras (cameras.json)", "Cameras (COLMAP, zip)"
+MESH, PAGE = "Mesh (PLY)", "One page (HTML)"
 
 CAPTURE_TIMEOUT_S = 60.0
 
@@ -24,8 +26,9 @@ class ExportTool:
 
     def __init__(self, server: viser.ViserServer, session: Session) -> None:
         self._session = session
+        options = (PLY, CAMERAS, COLMAP, *((MESH,) if any(run.mesh for run in session.runs) else ()), PAGE)
         with server.gui.add_folder("Download"):
-            self.what = server.gui.add_dropdown("What", options=(PLY, CAMERAS, COLMAP), initial_value=PLY)
+            self.what = server.gui.add_dropdown("What", options=options, initial_value=PLY)
             self.cropped = server.gui.add_checkbox(
                 "Only within the crop", initial_value=True, hint="For the Gaussians, while the crop is on"
             )
@@ -38,11 +41,19 @@ class ExportTool:
     def _download(self, event: viser.GuiEvent) -> None:
         if event.client is None:
             return
-        name, content = self.file(self.what.value)
+        made = self.file(self.what.value)
+        if made is None:
+            event.client.add_notification("Download", "This run has none.", color="red")
+            return
+        name, content = made
         event.client.send_file_download(name, content, save_immediately=True)
 
-    def file(self, what: str) -> tuple[str, bytes]:
-        """Name and content of a file to download; positions are in the run's world, as in the run folder."""
+    def file(self, what: str) -> tuple[str, bytes] | None:
+        """Name and content of a file to download; positions are in the run's world, as in the run folder.
+
+        Returns:
+            None where the run has nothing of the kind.
+        """
         run = self._session.run
         reconstruction = run.loaded.reconstruction
         with tempfile.TemporaryDirectory() as temporary:
@@ -53,10 +64,14 @@ class ExportTool:
             if what == COLMAP:
                 source = run.loaded.folder
                 if source is None:
-                    raise ValueError("a scene in memory has no sparse points to write")
+                    return None  # a scene in memory
                 cameras, points = read_colmap(source.colmap)
                 write_colmap(folder / "model", cameras, points)
                 return "colmap.zip", _zipped(folder / "model")
+            if what == MESH:
+                return None if run.mesh is None else ("mesh.ply", run.mesh.read_bytes())
+            if what == PAGE:
+                return f"{run.loaded.title}.html", static_page(run.loaded).encode()
             box = self._session.state.box
             if box is not None and self.cropped.value:
                 reconstruction = run.within(box.holds(run.scene.centres))

@@ -2,17 +2,19 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparse3d.core.cameras import Cameras
 from sparse3d.io.video import write_mp4
 from sparse3d_viewer.dependency import viser
-from sparse3d_viewer.drawing import NEAR, draw_camera
+from sparse3d_viewer.drawing import DEPTH, PICTURES, RENDERED, common_range, draw, draw_figures, measure_depth
 from sparse3d_viewer.eye import Eye, camera_of
 from sparse3d_viewer.keyframes import Keyframe, path
 from sparse3d_viewer.session import Session
+from sparse3d_viewer.subject import Subject, subject_of
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +86,23 @@ class FilmTool:
         return write_mp4(self._frames(eyes), (width, height), FPS)
 
     def _frames(self, eyes: list[Eye]) -> Iterator[NDArray[np.uint8]]:
-        run, state = self._session.run, self._session.state
-        scene, frame = self._session.scene(state, painted=True), run.scene.frame
-        gaussians = scene.gaussians.activate()
+        paint, frame = self._painter(eyes), self._session.run.scene.frame
         for i, eye in enumerate(eyes):
-            camera = camera_of(eye, frame, eye.size)
-            yield draw_camera(scene, gaussians, camera, "Rendered colour", state.background, near=NEAR / frame.scale)
+            yield paint(camera_of(eye, frame, eye.size))
             self.progress.value = 100 * (i + 1) / len(eyes)
+
+    def _painter(self, eyes: list[Eye]) -> Callable[[Cameras], NDArray[np.uint8]]:
+        """How a camera's picture is made in the layer that is shown; depths have one scale in all of them."""
+        session, state = self._session, self._session.state
+        run, scale = session.run, session.scale(state.layer)
+        if state.layer not in PICTURES and not (state.per_pixel and state.layer in run.recolours):
+            scene = session.scene(state, painted=True)
+            splats = Subject(scene, scene.gaussians.activate(), run.scene.frame)
+            return lambda camera: draw(splats, camera, RENDERED, state.background)
+        subject, depth_range = subject_of(session, state, state.run), None
+        if scale is not None:
+            return lambda camera: draw_figures(subject, camera, state.layer, scale, state.background)
+        if state.layer == DEPTH:
+            some = [camera_of(eye, subject.frame, eye.size) for eye in eyes[::FPS]]
+            depth_range = common_range([measure_depth(subject, camera)[0] for camera in some])
+        return lambda camera: draw(subject, camera, state.layer, state.background, depth_range=depth_range)

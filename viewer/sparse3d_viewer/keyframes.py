@@ -17,6 +17,11 @@ class Keyframe:
     wxyz: NDArray[np.float64]
     fov_y_rad: float
 
+    @property
+    def rotation(self) -> NDArray[np.float64]:
+        """`display_from_cam`, 3x3."""
+        return Rotation.from_quat(self.wxyz, scalar_first=True).as_matrix()
+
     @staticmethod
     def of(eye: Eye) -> "Keyframe":
         """Where a visitor stands."""

@@ -1,17 +1,16 @@
-"""Layers that recolour the splats: one figure a Gaussian, in colours with a legend."""
+"""Layers of one figure a Gaussian: where the figures come from, and how far they reach."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from html import escape
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from sparse3d.core.reconstruction import Reconstruction
+from sparse3d.pipeline.coverage import ANGLE_LAYER, ERROR_LAYER, SEEN_LAYER
 from sparse3d.render.rasterise import RenderOptions, rasterise
 from sparse3d_viewer.photos import PhotoPair
+from sparse3d_viewer.scales import Scale
 
 COLOUR = "Colour"
 OBSERVED = "Observed / filled in"
@@ -20,51 +19,69 @@ RECOLOURED = ("Opacity", "Confidence", "Photos that saw it", OBSERVED, ERROR)
 """Layers that every run has, beside the colour; a run folder can hold more (`io.gaussian_layers`)."""
 
 OBSERVED_COLOUR, FILLED_COLOUR = (70, 130, 200), (240, 140, 0)
-NO_COLOUR = (120, 120, 120)
-"""Of Gaussians whose figure is not known."""
 
 ERROR_RANGE = (0.0, 0.25)
 """Mean absolute difference of colours in [0, 1] from the coldest to the warmest colour, for splats and photos alike."""
+
+UNITS = {
+    "Confidence": "probability that the depth is right",
+    "Photos that saw it": "photos by which its depth was found",
+    ERROR: "mean difference of the colours from the photos; from black to white is 1",
+    SEEN_LAYER: "photos",
+    ANGLE_LAYER: "degrees between the two photos farthest apart",
+    ERROR_LAYER: "% of the distance, standard deviation of the place",
+    "Uncertainty": "difference of the colours to expect of a new view; from black to white is 1",
+}
+"""In words, for the legend."""
+
+LOGARITHMIC = (ERROR_LAYER,)
+"""What is seen by several photos is a hundred times better known than what is not."""
+
+MIN_RATIO = 1e-4
+"""Of a logarithmic scale's ends."""
 
 MIN_WEIGHT = 1e-3
 """Of a Gaussian in all photos together; with less, its error is not known."""
 
 
-@dataclass(frozen=True)
-class Painted:
-    """Splats' colours (n 3) as uint8, and the legend as HTML."""
-
-    colours: NDArray[np.uint8]
-    legend: str
-
-
-def turbo(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
-    """OpenCV's turbo colours (... 3), blue at `low`, red at `high`; `NO_COLOUR` where a value is not finite."""
-    known = np.isfinite(values)
-    level = np.clip((np.where(known, values, low) - low) / max(high - low, 1e-12), 0, 1)
-    bytes_ = np.round(255 * level).astype(np.uint8).reshape(-1, 1)
-    coloured = cv2.applyColorMap(bytes_, cv2.COLORMAP_TURBO)[:, 0, ::-1].reshape(*values.shape, 3)
-    return np.where(known[..., None], coloured, np.array(NO_COLOUR)).astype(np.uint8)
+def layer_colours(layer: str, values: NDArray[np.floating], scale: Scale) -> NDArray[np.uint8]:
+    """Colours (... 3) of a layer's figures, of Gaussians or of pixels. Between observed and filled in they are mixed."""
+    if layer != OBSERVED:
+        return scale.colours(values)
+    share = np.clip(np.asarray(values, np.float32), 0, 1)[..., None]
+    mixed = share * np.array(OBSERVED_COLOUR) + (1 - share) * np.array(FILLED_COLOUR)
+    return np.round(mixed).astype(np.uint8)
 
 
-def paint(layer: str, values: NDArray[np.floating]) -> Painted:
-    """Colours of a layer from its figures (n); the range is that of what the figures mean, or their own."""
-    if layer == OBSERVED:
-        seen = np.asarray(values) > 0
-        share = 100 * seen.mean() if len(seen) else 0.0
-        colours = np.where(seen[:, None], np.array(OBSERVED_COLOUR), np.array(FILLED_COLOUR))
-        return Painted(
-            colours.astype(np.uint8), _swatches([("observed", OBSERVED_COLOUR), ("filled in", FILLED_COLOUR)], share)
-        )
-    finite = values[np.isfinite(values)]
-    low, high = 0.0, 1.0
+def scale_of(layer: str, values: NDArray[np.floating]) -> Scale:
+    """The range of a layer's figures (n): that of what they mean, or their own."""
+    unit = UNITS.get(layer, "")
     if layer == ERROR:
-        low, high = ERROR_RANGE
-    elif layer not in ("Opacity", "Confidence"):
-        low = min(0.0, float(finite.min())) if len(finite) else 0.0
-        high = float(np.percentile(finite, 99)) if len(finite) else 1.0
-        high = max(high, low + 1e-9)
-    return Painted(turbo(values, low, high), _scale(layer, low, high))
+        return Scale(*ERROR_RANGE, unit)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if layer in ("Opacity", "Confidence", OBSERVED) or len(finite) == 0:
+        return Scale(0.0, 1.0, unit)
+    low, high = float(finite.min()), float(np.percentile(finite, 99))
+    if layer in LOGARITHMIC and high > 0:
+        return Scale(max(low, MIN_RATIO * high), high * (1 + 1e-9), unit, logarithmic=True)
+    low = min(0.0, low)
+    return Scale(low, max(high, low + 1e-9), unit)
+
+
+def legend_of(layer: str, values: NDArray[np.floating], scale: Scale) -> str:
+    """What the colours mean, as HTML.
+
+    Args:
+        values: of a run's Gaussians (n).
+    """
+    if layer != OBSERVED:
+        return scale.legend(layer)
+    marks = " &nbsp; ".join(
+        f"<span style='color:rgb{colour}'>&#9632;</span> {name}"
+        for name, colour in (("observed", OBSERVED_COLOUR), ("filled in", FILLED_COLOUR))
+    )
+    share = 100 * values.mean() if len(values) else 0.0
+    return f"<div>{marks}</div><div>{share:.1f} % of the Gaussians were observed</div>"
 
 
 def values_of(reconstruction: Reconstruction, layer: str) -> NDArray[np.float32]:
@@ -74,7 +91,7 @@ def values_of(reconstruction: Reconstruction, layer: str) -> NDArray[np.float32]
         "Opacity": lambda: gaussians.logit_opacities.sigmoid(),
         "Confidence": lambda: gaussians.confidence,
         "Photos that saw it": lambda: gaussians.observations,
-        OBSERVED: lambda: gaussians.observations,
+        OBSERVED: lambda: gaussians.observations > 0,
     }
     return held[layer]().detach().float().cpu().numpy()
 
@@ -99,19 +116,3 @@ def gaussian_errors(reconstruction: Reconstruction, pairs: Mapping[str, PhotoPai
         total += shares.grad
     errors = total[:, 0] / total[:, 1].clamp(min=1e-12)
     return torch.where(total[:, 1] > MIN_WEIGHT, errors, torch.nan).numpy()
-
-
-def _scale(layer: str, low: float, high: float) -> str:
-    stops = ",".join("rgb({},{},{})".format(*turbo(np.array([t]), 0, 1)[0]) for t in np.linspace(0, 1, 9))
-    return (
-        f"<div>{escape(layer)}</div><div style='height:0.7em;border-radius:2px;"
-        f"background:linear-gradient(90deg,{stops})'></div>"
-        f"<div style='display:flex;justify-content:space-between'><span>{low:.3g}</span><span>{high:.3g}</span></div>"
-    )
-
-
-def _swatches(entries: list[tuple[str, tuple[int, int, int]]], share: float) -> str:
-    marks = " &nbsp; ".join(
-        f"<span style='color:rgb{colour}'>&#9632;</span> {escape(name)}" for name, colour in entries
-    )
-    return f"<div>{marks}</div><div>{share:.1f} % of the Gaussians were observed</div>"

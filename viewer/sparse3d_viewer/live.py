@@ -13,12 +13,13 @@ from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.core.reconstruction import Provenance, Reconstruction
 from sparse3d.optim.progress import Progress, Snapshot, StopTraining
 from sparse3d.pipeline.listener import Listener
-from sparse3d_viewer.app import set_first_view
+from sparse3d_viewer.first_view import set_first_view
 from sparse3d_viewer.frame import DisplayFrame
+from sparse3d_viewer.held_out import HeldOutSource
 from sparse3d_viewer.live_panel import LivePanel
 from sparse3d_viewer.scene import build_scene
 from sparse3d_viewer.server import PageServer
-from sparse3d_viewer.strip import comparison_strip
+from sparse3d_viewer.strip import StripFeed
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ class LiveView(Listener):
         self._ready = threading.Condition()
         self._next: tuple[Progress, Snapshot] | None = None
         self._busy, self._sent_at = False, 0.0
-        self._prior: GeometryPrior | None = None
+        self._source: HeldOutSource | None = None
+        self._feed: StripFeed | None = None
         self._frame: DisplayFrame | None = None
         self._splats = None
         self.panel.pause.on_click(lambda _event: self.pause())
@@ -55,7 +57,7 @@ class LiveView(Listener):
         self.panel.add_warning(message)
 
     def optimising(self, prior: GeometryPrior) -> None:
-        self._prior = prior
+        self._feed = StripFeed(self.panel, prior, self._source)
         self.panel.begin()
 
     def progress(self, progress: Progress) -> None:
@@ -69,6 +71,10 @@ class LiveView(Listener):
             self._hand_on(progress)  # whoever pauses wants to see where it stands
         if self._stopped.is_set():
             raise StopTraining
+
+    def hold_out(self, source: HeldOutSource) -> None:
+        """Look there for photos that the run is not made from; to be called before the optimisation begins."""
+        self._source = source
 
     def pause(self) -> None:
         """Pause, or go on."""
@@ -137,8 +143,6 @@ class LiveView(Listener):
                     client.camera.fov = first.fov_y_for(client.camera.aspect)
         else:
             self._splats.set_gaussians(*arrays)
+        if self._feed is not None:
+            self._feed.update(progress, snapshot)
         self.panel.draw_curves()
-        if self._prior is not None:
-            view = (progress.iteration // 10) % len(snapshot.cameras)
-            strip = comparison_strip(snapshot, self._prior.images[view], view)
-            self.panel.show_strip(snapshot.cameras.names[view], strip)

@@ -11,7 +11,15 @@ from sparse3d.pipeline.report_text import hide_paths
 from sparse3d_viewer.dependency import viser
 
 PLOT_HEIGHT = 130
-CURVES = (("Loss", "rgb(200,80,40)"), ("PSNR (dB)", "rgb(38,110,220)"))
+PLOT_PADDING = (8, 16, 0, 0)
+"""Above, right, below, left: the numbers beside the axes are half outside of the plot."""
+
+LOSS_COLOUR, TRAINED_COLOUR, HELD_OUT_COLOUR = "rgb(200,80,40)", "rgb(38,110,220)", "rgb(240,140,0)"
+
+NONE_HELD_OUT = (
+    "No photo is held out: these are photos that the scene is made from, and others would fit worse. With known cameras "
+    "(--cameras) and a choice of photos (--images), the others of the folder are held out."
+)
 
 
 class LivePanel:
@@ -20,19 +28,29 @@ class LivePanel:
     Attributes:
         pause, stop: the buttons; whoever owns the panel connects them.
         history: (iteration, loss, psnr) of every report.
+        held_out: (iteration, mean psnr) of every measurement of the held-out photos; empty where there are none.
     """
 
     def __init__(self, gui: viser.GuiApi) -> None:
         self._gui, self._lock = gui, threading.Lock()
         self._stages: list[str] = []
+        self._names: list[str] = []
         self.history: list[tuple[int, float, float]] = []
+        self.held_out: list[tuple[int, float]] = []
         self.status = gui.add_html(_text("The cameras and the depth are being estimated."))
         self.bar = gui.add_progress_bar(0.0, visible=False)
         self.pause = gui.add_button("Pause", visible=False)
         self.stop = gui.add_button("Stop and keep", visible=False, hint="End here; what is done is kept and written")
-        with gui.add_folder("Fit to the training photos", visible=False) as self._figures:
-            self._plots = [self._add_plot(name, colour) for name, colour in CURVES]
-            self.strip_name = gui.add_html("")
+        with gui.add_folder("Fit to the photos", visible=False) as self._figures:
+            self._loss = self._add_plot("Loss", {"Loss": LOSS_COLOUR})
+            self._trained = self._add_plot("PSNR (dB) of the photos trained on", {"PSNR (dB)": TRAINED_COLOUR})
+            self._both = self._add_plot(
+                "PSNR (dB), orange: held out",
+                {"trained on": TRAINED_COLOUR, "held out": HELD_OUT_COLOUR},
+            )
+            self._both.visible = False
+            self.photo: viser.GuiDropdownHandle[str] | None = None
+            self.words = gui.add_html("")
             self.strip: viser.GuiImageHandle | None = None
         with gui.add_folder("Stages"):
             self.stages = gui.add_html("")
@@ -63,13 +81,37 @@ class LivePanel:
 
     def draw_curves(self) -> None:
         """Loss and PSNR over the iterations."""
-        table = np.array(self.history, dtype=np.float64)
-        for plot, column in zip(self._plots, (1, 2), strict=True):
-            plot.data = (table[:, 0], table[:, column])
+        iterations, losses, trained = np.array(self.history, dtype=np.float64).T
+        self._loss.data = (iterations, losses)
+        self._trained.data = (iterations, trained)
+        if self.held_out:
+            measured, psnr = np.array(self.held_out, dtype=np.float64).T
+            # A plot's curves share their places: straight lines between the measurements are what it would draw anyway.
+            self._both.data = (iterations, trained, np.interp(iterations, measured, psnr, right=np.nan))
+            self._trained.visible, self._both.visible = False, True
 
-    def show_strip(self, name: str, picture: NDArray[np.uint8]) -> None:
-        """A training photo, its rendering and their difference."""
-        self.strip_name.content = _text(f"{escape(name)}: photo, rendering, difference")
+    def offer_photos(self, held_out: tuple[str, ...], trained: tuple[str, ...]) -> None:
+        """Let the user choose whose strip is shown: the held-out photos come first, and the first is shown first."""
+        names = [f"{name} (held out)" for name in held_out] + list(trained)
+        words = "Photo, rendering, difference."
+        with self._figures:
+            self.photo = self._gui.add_dropdown(
+                "Photo", options=names, initial_value=names[0], order=self.words.order - 0.5
+            )
+        self._names = names
+        self.words.content = _text(words if held_out else f"{words} {NONE_HELD_OUT}")
+
+    @property
+    def chosen(self) -> int:
+        """Place of the chosen photo among those offered."""
+        return 0 if self.photo is None else self._names.index(self.photo.value)
+
+    def note_held_out(self, iteration: int, psnr: float) -> None:
+        """The held-out photos were measured."""
+        self.held_out.append((iteration, psnr))
+
+    def show_strip(self, picture: NDArray[np.uint8]) -> None:
+        """The chosen photo, its rendering and their difference."""
         if self.strip is None:
             with self._figures:
                 self.strip = self._gui.add_image(picture, jpeg_quality=85)
@@ -90,13 +132,15 @@ class LivePanel:
             self._stages.append(f"<div>{line}</div>")
             self.stages.content = _text("".join(self._stages))
 
-    def _add_plot(self, name: str, colour: str) -> viser.GuiUplotHandle:
+    def _add_plot(self, title: str, curves: dict[str, str]) -> viser.GuiUplotHandle:
+        """A plot of curves over the iterations, each with its colour."""
         return self._gui.add_uplot(
-            (np.zeros(1), np.zeros(1)),
-            ({"label": "iteration"}, {"label": name, "stroke": colour, "width": 2}),
-            title=name,
+            tuple(np.zeros(1) for _ in range(1 + len(curves))),
+            ({"label": "iteration"}, *({"label": name, "stroke": c, "width": 2} for name, c in curves.items())),
+            title=title,
             scales={"x": {"time": False}},
             legend={"show": False},
+            padding=PLOT_PADDING,
             height=PLOT_HEIGHT,
         )
 

@@ -1,16 +1,12 @@
-"""What stands in the scene for everybody: splats, points, a photo's depth as a surface, the run's mesh, the crop's box."""
-
-import numpy as np
+"""What stands in the scene for everybody: splats, points, a photo's depth as a surface, the run's mesh."""
 
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.photos import read_depth
-from sparse3d_viewer.session import Box, Session, ViewState
+from sparse3d_viewer.session import Session, ViewState
 from sparse3d_viewer.surface import depth_surface, read_mesh, to_glb
 
 POINT_SIZE = 0.015
 """Diameter of a sparse point in display units."""
-
-BOX_COLOUR = (240, 140, 0)
 
 
 class SplatNode:
@@ -33,12 +29,12 @@ class SplatNode:
             return
         self._drawn = wanted
         run = self._session.runs[state.run]
-        scene, painted = run.scene, run.paint(state.layer)
+        scene, colours = run.scene, self._session.colours(state.run, state.layer)
         shown = self._session.shown(state)
         self.handle.set_gaussians(
             scene.centres[shown],
             scene.covariances[shown] * state.splat_size**2,
-            painted.colours[shown],
+            colours[shown],
             scene.opacities[shown],
         )
 
@@ -104,31 +100,3 @@ class SurfaceNode:
         if pair is None or depth is None or depth[0].shape != pair.photo.shape[:2]:
             return None
         return depth_surface(depth[0], pair.photo, pair.camera, run.scene.frame)
-
-
-class BoxNode:
-    """The edges of the crop's box."""
-
-    def __init__(self, server: viser.ViserServer, session: Session) -> None:
-        self._server = server
-        self._drawn: Box | None = None
-        session.follow(self._refresh)
-
-    def _refresh(self, state: ViewState) -> None:
-        if state.box == self._drawn:
-            return
-        self._drawn = state.box
-        if state.box is None:
-            self._server.scene.remove_by_name("/crop")
-        else:
-            self._server.scene.add_line_segments(
-                "/crop", box_edges(state.box), colors=BOX_COLOUR, thickness=2.0, thickness_units="screen"
-            )
-
-
-def box_edges(box: Box) -> np.ndarray:
-    """The twelve edges of a box (12 2 3)."""
-    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    pairs = [(a, b) for a in range(8) for b in range(a + 1, 8) if np.abs(corners[a] - corners[b]).sum() == 1]
-    low, high = np.array(box.low), np.array(box.high)
-    return np.array([[low + corners[i] * (high - low) for i in pair] for pair in pairs])

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from sparse3d_viewer import text
+from sparse3d_viewer.beside_tool import BesideTool
 from sparse3d_viewer.compare import COMPARISONS
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.drawing import PICTURES
-from sparse3d_viewer.layers import COLOUR
+from sparse3d_viewer.layers import COLOUR, legend_of
 from sparse3d_viewer.session import Session, ViewState
-from sparse3d_viewer.shown import ShownRun
+from sparse3d_viewer.shown import run_labels
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Panel:
 
     run: viser.GuiDropdownHandle[str] | None
     next_run: viser.GuiButtonHandle | None
+    beside: BesideTool | None
     overview: viser.GuiHtmlHandle
     photo: viser.GuiDropdownHandle[str]
     preview: viser.GuiImageHandle | None
@@ -24,6 +26,7 @@ class Panel:
     comparison: viser.GuiDropdownHandle[str]
     wipe: viser.GuiSliderHandle[float]
     layer: viser.GuiDropdownHandle[str]
+    per_pixel: viser.GuiCheckboxHandle
     legend: viser.GuiHtmlHandle
     splats: viser.GuiCheckboxHandle
     cameras: viser.GuiCheckboxHandle
@@ -36,19 +39,14 @@ class Panel:
     quality: viser.GuiHtmlHandle
 
 
-def run_labels(runs: tuple[ShownRun, ...]) -> list[str]:
-    """What the runs are called on the page: their folders' names, numbered so that they differ."""
-    names = [run.loaded.title for run in runs]
-    return names if len(set(names)) == len(names) else [f"{i + 1}. {name}" for i, name in enumerate(names)]
-
-
 def build_scene_tab(gui: viser.GuiApi, session: Session) -> dict[str, object]:
     """Runs, photos and what to show."""
-    handles: dict[str, object] = {"run": None, "next_run": None}
+    handles: dict[str, object] = {"run": None, "next_run": None, "beside": None}
     labels = run_labels(session.runs)
     if len(labels) > 1:
         handles["run"] = gui.add_dropdown("Run", options=labels, initial_value=labels[0])
         handles["next_run"] = gui.add_button("Next run", hint="Show the next run from the same place: flip to compare")
+        handles["beside"] = BesideTool(gui, session, labels)
     handles["overview"] = gui.add_html("")
     with gui.add_folder("Photo"):
         handles |= _photo_controls(gui, session)
@@ -76,12 +74,18 @@ def _photo_controls(gui: viser.GuiApi, session: Session) -> dict[str, object]:
 
 def _layer_controls(gui: viser.GuiApi, session: Session) -> dict[str, object]:
     recolours = dict.fromkeys(name for run in session.runs for name in run.recolours)
-    has_mesh = any(run.loaded.folder is not None and run.loaded.folder.mesh.is_file() for run in session.runs)
+    has_mesh = any(run.mesh is not None for run in session.runs)
     points = "Centres" if session.run.scene.points_are_centres else "Sparse points"
     layers = (COLOUR, *PICTURES, *recolours)
     state = session.state
     return {
         "layer": gui.add_dropdown("Layer", options=layers, initial_value=COLOUR),
+        "per_pixel": gui.add_checkbox(
+            "For each pixel",
+            initial_value=False,
+            visible=False,
+            hint="The figure of what a pixel shows, drawn when the eye rests, not one colour for each splat",
+        ),
         "legend": gui.add_html("", visible=False),
         "splats": gui.add_checkbox("Splats", initial_value=True),
         "cameras": gui.add_checkbox("Cameras", initial_value=True),
@@ -103,6 +107,7 @@ def connect_panel(panel: Panel, session: Session) -> None:
         "comparison": panel.comparison,
         "wipe": panel.wipe,
         "layer": panel.layer,
+        "per_pixel": panel.per_pixel,
         "splats": panel.splats,
         "cameras": panel.cameras,
         "points": panel.points,
@@ -160,8 +165,20 @@ class _Follower:
             picture = run.loaded.thumbnails.get(state.photo)
             if panel.preview is not None and picture is not None:
                 panel.preview.image = picture
+        if panel.comparison.value != state.comparison:
+            panel.comparison.value = state.comparison
         panel.wipe.visible = state.comparison != COMPARISONS[0]
-        legend = text.legend(run.paint(state.layer).legend if state.layer not in PICTURES else "", state.layer)
+        panel.per_pixel.visible = self._session.scale(state.layer) is not None and state.beside is None
+        legend = self._legend(state)
         if panel.legend.content != legend:
             panel.legend.content = legend
         panel.legend.visible = bool(legend)
+
+    def _legend(self, state: ViewState) -> str:
+        run, scale = self._session.runs[state.run], self._session.scale(state.layer)
+        if scale is None:
+            return text.legend("", state.layer)
+        if state.layer not in run.recolours:
+            return text.legend("this run does not hold the layer", state.layer)
+        each_pixel = state.per_pixel or state.beside is not None
+        return text.legend(legend_of(state.layer, run.figures(state.layer), scale), state.layer, per_pixel=each_pixel)

@@ -73,7 +73,7 @@ def load_run(path: Path) -> LoadedRun:
         thumbnails=thumbnails,
         points=_read_points(run),
         metrics=metrics,
-        layers=read_gaussian_layers(run.layers, len(reconstruction.gaussians)),
+        layers={_capital(n): v for n, v in read_gaussian_layers(run.layers, len(reconstruction.gaussians)).items()},
         coverage=_read_coverage(run),
         folder=run,
     )
@@ -109,6 +109,11 @@ def _look_up(document: Mapping[str, Any], keys: tuple[str, ...]) -> float | None
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, int | float) else None
+
+
+def _capital(name: str) -> str:
+    """Layers' names stand in a list beside others that begin so."""
+    return name[:1].upper() + name[1:]
 
 
 def _read_coverage(run: RunFolder) -> Coverage | None:

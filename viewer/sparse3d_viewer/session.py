@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sparse3d.core.gaussians import colour_to_sh0
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d_viewer.compare import OFF
-from sparse3d_viewer.layers import COLOUR
+from sparse3d_viewer.layers import COLOUR, layer_colours
+from sparse3d_viewer.scales import Scale, joined
 from sparse3d_viewer.shown import ShownRun
 
 Rgb = tuple[int, int, int]
@@ -37,8 +38,10 @@ class ViewState:
 
     Attributes:
         run: index of the run.
+        beside: index of the run on the right of a line; None where one run is shown. divide: where that line is, from 0 to 1.
         photo: name of the photo that is chosen; empty where there is none.
         layer: of `layers` or `drawing`, or one that the run folder holds.
+        per_pixel: a layer of figures is drawn for each pixel (`figures`), not for each splat.
         comparison, wipe: of `compare`.
         splats, cameras, places, points, surface, mesh: shown or hidden; the places are those for next photos, the surface
             is that of the chosen photo's depth.
@@ -49,8 +52,11 @@ class ViewState:
     """
 
     run: int = 0
+    beside: int | None = None
+    divide: float = 0.5
     photo: str = ""
     layer: str = COLOUR
+    per_pixel: bool = False
     comparison: str = OFF
     wipe: float = 0.5
     splats: bool = True
@@ -74,6 +80,8 @@ class Session:
         self.state = ViewState(photo=first[0].name if first else "")
         self._lock = threading.RLock()
         self._followers: list[Callable[[ViewState], None]] = []
+        self._scales: dict[str, Scale] = {}
+        self._colours: dict[tuple[int, str], NDArray[np.uint8]] = {}
 
     @property
     def run(self) -> ShownRun:
@@ -86,6 +94,26 @@ class Session:
         shown = scene.opacities[:, 0] >= state.min_opacity
         return shown if state.box is None else shown & state.box.holds(scene.centres)
 
+    def scale(self, layer: str) -> Scale | None:
+        """What a layer's colours mean, the same in all runs, so that they can be compared; None where none holds it."""
+        with self._lock:
+            if layer not in self._scales:
+                scales = [run.scale(layer) for run in self.runs if layer in run.recolours]
+                if not scales:
+                    return None
+                self._scales[layer] = joined(scales)
+            return self._scales[layer]
+
+    def colours(self, run_index: int, layer: str) -> NDArray[np.uint8]:
+        """Colours (n 3) of a run's splats in a layer; their own where it is no layer of figures, or the run does not hold it."""
+        run, scale = self.runs[run_index], self.scale(layer)
+        if scale is None or layer not in run.recolours:
+            return run.scene.colours
+        with self._lock:
+            if (run_index, layer) not in self._colours:
+                self._colours[run_index, layer] = layer_colours(layer, run.figures(layer), scale)
+            return self._colours[run_index, layer]
+
     def scene(self, state: ViewState, *, painted: bool = False) -> Reconstruction:
         """The run with the splats that are shown, as large as they are shown.
 
@@ -97,7 +125,8 @@ class Session:
         scene = run.within(shown)
         gaussians = scene.gaussians.replace(log_scales=scene.gaussians.log_scales + math.log(state.splat_size))
         if painted and state.layer in run.recolours:
-            colours = torch.from_numpy(run.paint(state.layer).colours[shown]).to(gaussians.sh.dtype) / 255
+            of_layer = self.colours(state.run, state.layer)[shown]
+            colours = torch.from_numpy(of_layer).to(gaussians.sh.dtype) / 255
             gaussians = gaussians.replace(sh=colour_to_sh0(colours))
         return scene.replace(gaussians=gaussians)
 

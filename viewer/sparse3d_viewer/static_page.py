@@ -3,7 +3,7 @@
 from html import escape
 
 from sparse3d.core.reconstruction import Reconstruction
-from sparse3d_viewer.app import set_first_view
+from sparse3d_viewer.first_view import set_first_view
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.scene import DisplayScene, build_scene
 from sparse3d_viewer.server import open_server

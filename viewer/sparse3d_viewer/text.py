@@ -7,6 +7,7 @@ from sparse3d.core.coverage import Coverage
 from sparse3d.pipeline.report_text import flatten, hide_paths, spell_key, untold_unplaced
 from sparse3d_viewer.run import LoadedRun
 from sparse3d_viewer.scene import DisplayScene
+from sparse3d_viewer.session import Box
 
 _BLOCK = "<div style='padding:0.2em 1em;font-size:0.85em;line-height:1.45;overflow-wrap:anywhere'>{}</div>"
 
@@ -18,9 +19,19 @@ PICTURE_LEGENDS = {
 }
 
 
-def legend(of_splats: str, layer: str) -> str:
-    """What a layer's colours mean; empty where that needs no words."""
-    words = of_splats or PICTURE_LEGENDS.get(layer, "")
+UNALIGNED = "not aligned with the first run: fewer than two photos in common"
+
+PER_PIXEL = "<div>for each pixel, the mean over what it shows; drawn when the eye rests</div>"
+
+
+def legend(of_figures: str, layer: str, *, per_pixel: bool = False) -> str:
+    """What a layer's colours mean; empty where that needs no words.
+
+    Args:
+        of_figures: HTML of a layer of figures; empty for others.
+        per_pixel: whether each pixel shows its own figure.
+    """
+    words = of_figures + (PER_PIXEL if per_pixel else "") if of_figures else PICTURE_LEGENDS.get(layer, "")
     return _BLOCK.format(words) if words else ""
 
 
@@ -37,8 +48,26 @@ def overview(scene: DisplayScene, *, aligned: bool = True) -> str:
     if scene.dropped:
         lines += f"<br>{scene.dropped:,} Gaussians with numbers that are not finite are not shown"
     if not aligned:
-        lines += "<br>not aligned with the first run: fewer than two photos in common"
+        lines += f"<br>{UNALIGNED}"
     return _BLOCK.format(lines)
+
+
+def box(shown: Box) -> str:
+    """A box's numbers, in display units, as the sliders beside them have them."""
+    ranges = zip("XYZ", shown.low, shown.high, strict=True)
+    return _BLOCK.format(" · ".join(f"{axis} {low:.2f} to {high:.2f}" for axis, low, high in ranges))
+
+
+def beside(left: str, right: str, *, aligned: bool) -> str:
+    """Which run is where.
+
+    Args:
+        aligned: whether both could be put in one place.
+    """
+    if left == right:
+        return _BLOCK.format(f"<b>{_clean(left)}</b> is on both sides: choose another run")
+    words = f"left <b>{_clean(left)}</b>, right <b>{_clean(right)}</b>; both drawn by sparse3d"
+    return _BLOCK.format(words if aligned else words + f"<br>{UNALIGNED}")
 
 
 def quality(run: LoadedRun) -> str:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from sparse3d_viewer.dependency import viser
 from sparse3d_viewer.eye import Eye
+from sparse3d_viewer.flight import FLIGHT_S, flight
+from sparse3d_viewer.keyframes import Keyframe
 from sparse3d_viewer.session import Rgb, Session, ViewState
 from sparse3d_viewer.viewpoint import Viewpoint
 
@@ -76,25 +78,40 @@ class Visitor:
                 self._colour_chosen()
             self._hide_nearby(self.client.camera)
 
-    def look_through(self, name: str) -> None:
-        """Put the eye where a photo was taken, rolled as the photo was, with the whole photo in the window.
+    def look_through(self, name: str, *, at_once: bool = False) -> None:
+        """Fly the eye to where a photo was taken, rolled as the photo was, with the whole photo in the window.
 
         Args:
             name: of a photo, or of a place for the next one.
+            at_once: be there without a flight.
         """
         viewpoint = next((v for v in (*self._viewpoints, *self._session.run.places) if v.name == name), None)
         if viewpoint is None:
             return
         camera = self.client.camera
+        goal = Keyframe(viewpoint.position, viewpoint.wxyz, viewpoint.fov_y_for(camera.aspect))
         with self._lock:
             self._through, self._arrived = viewpoint, False
-            with self.client.atomic():
-                camera.up_direction = viewpoint.up
-                camera.position = viewpoint.position
-                camera.look_at = viewpoint.target
-                camera.fov = viewpoint.fov_y_for(camera.aspect)
             self._colour_chosen()
+        way = [goal] if at_once else flight(Keyframe.of(self.eye), goal)
+        for place in way:
+            with self._lock:
+                if self._through is not viewpoint:
+                    return  # somebody wants to be elsewhere by now
+                self._stand(place, viewpoint.distance)
+            if place is not goal:
+                time.sleep(FLIGHT_S / len(way))
+        with self._lock:
             self._hide_nearby(camera)
+
+    def _stand(self, place: Keyframe, distance: float) -> None:
+        """Put the eye somewhere, to be turned about a point at a distance before it."""
+        camera, rotation = self.client.camera, place.rotation
+        with self.client.atomic():
+            camera.up_direction = -rotation[:, 1]
+            camera.position = place.position
+            camera.look_at = place.position + distance * rotation[:, 2]
+            camera.fov = place.fov_y_rad
 
     def turn_about(self, distance: float) -> None:
         """Let the mouse turn the eye about a point so far before it."""
