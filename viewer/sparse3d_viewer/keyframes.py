@@ -4,6 +4,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from sparse3d.core.camera_path import smooth_path
 from sparse3d_viewer.eye import Eye
