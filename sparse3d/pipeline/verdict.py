@@ -25,8 +25,14 @@ def verdict(reconstruction: Reconstruction, prior: GeometryPrior, views: list[Tr
     sure = sum(v.sure for v in views) / len(views)
     fit = sum(v.psnr for v in views) / len(views)
     sentences = [_headline(placed, left_out, unusable, sure, fit), *_misfits(prior.checks), _geometry(sure), _fit(fit)]
-    if all(reconstruction.cameras.pose_known):
+    given = sum(reconstruction.cameras.pose_known)
+    if given == placed:
         sentences.append("The cameras were given and kept fixed.")
+    elif given >= 2:
+        sentences.append(
+            f"{given} cameras were given and kept fixed; the others come from the photos ({prior.source})."
+        )
+        sentences += _cameras(views)
     else:
         sentences.append(f"The cameras come from the photos ({prior.source}); the scale of the scene is not known.")
         sentences += _cameras(views)

@@ -5,13 +5,13 @@ surface is looked up in the photo, by its camera. Correlation of small windows f
 photo shifted tells how often windows are alike by chance.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int32
 
 from sparse3d.core.geometry_prior import GeometryPrior
 from sparse3d.priors.stereo.consistency import AgreementConfig, compare
@@ -35,8 +35,10 @@ HIDDEN = 1.05
 """Ratio of depths beyond which a surface is hidden by a nearer one in its square."""
 MAX_ANGLE_DEG = 40.0
 """Between the rays to a surface beyond which windows look different, and one side of a thing may be taken for the other."""
-WITNESSES = 6
-"""Of the other photos as many are asked as overlap a photo the most: more cost time and tell little."""
+WITNESSES = 5
+"""Of the other photos so many are asked, those that overlap a photo the most: more cost time and tell little."""
+OVERLAP_STEP = 8
+"""Pixels between those by which the overlap of two photos is measured."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ class _Landing:
     """Where the pixels of one view fall in another: whether on it, in which square of it, and at which depth."""
 
     inside: Bool[np.ndarray, "h w"]
-    row: Int64[np.ndarray, "h w"]
-    column: Int64[np.ndarray, "h w"]
+    row: Int32[np.ndarray, "h w"]
+    column: Int32[np.ndarray, "h w"]
     depth: Float32[np.ndarray, "h w"]
 
 
@@ -106,7 +108,8 @@ class _Scene:
             self.views.append(view)
             self.inverses.append(np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0).astype(np.float32))
             self.confidences.append(confidence)
-        self.looked: Callable[..., Looked] = cache(self._looked)
+        self.points = [_points(view, inverse) for view, inverse in zip(self.views, self.inverses, strict=True)]
+        self.looked: Callable[[int, int], Looked] = cache(self._looked)
         self.landing: Callable[[int, int], _Landing] = cache(self._landing)
         self.agreed: Callable[[int, int], Float32[np.ndarray, "h w"]] = cache(self._agreed)
 
@@ -115,15 +118,25 @@ class _Scene:
         overlap = []
         for other in range(len(self.views)):
             if other != view:
-                inside = self.landing(other, view).inside & self._nearly_from_there(other, view)
-                overlap.append((-float(inside.mean()), other))
+                overlap.append((-self._overlap(other, view), other))
         return [other for _, other in sorted(overlap)[:WITNESSES]]
 
-    def _landing(self, view: int, other: int) -> "_Landing":
+    def _overlap(self, view: int, other: int) -> float:
+        """Share of a view's pixels whose surface falls into another view and is seen from about the same side there."""
+        points, there = self.points[view][::OVERLAP_STEP, ::OVERLAP_STEP], self.views[other]
+        known = self.inverses[view][::OVERLAP_STEP, ::OVERLAP_STEP] > 0
+        x, y, z = np.moveaxis(
+            points @ (there.K @ there.cam_from_world[:3, :3]).T + there.K @ there.cam_from_world[:3, 3], -1, 0
+        )
+        wide, high = there.size
+        inside = known & (z > 0) & (x > 0) & (x < wide * z) & (y > 0) & (y < high * z)
+        return float((inside & _same_side(points, self.views[view], there)).mean())
+
+    def _landing(self, view: int, other: int) -> _Landing:
         inverse, (wide, high) = self.inverses[view], self.views[other].size
         x, y, third = RayTransfer.between(self.views[view], self.views[other]).coordinates(inverse)
         inside = (inverse > 0) & (third > 0) & (x > 0) & (x < wide - 1) & (y > 0) & (y < high - 1)
-        row, column = (np.where(inside, c / CELL, 0).astype(np.int64) for c in (y, x))
+        row, column = (np.where(inside, c / CELL, 0).astype(np.int32) for c in (y, x))
         return _Landing(inside, row, column, (third / np.where(inverse > 0, inverse, 1)).astype(np.float32))
 
     def _looked(self, view: int, other: int, shift: tuple[int, int] = (0, 0)) -> Looked:
@@ -141,9 +154,9 @@ class _Scene:
         looked = self.looked(view, other)
         return np.where(found.agrees & looked.seen, looked.correlation, 0).astype(np.float32)
 
-    def fit(self, view: int, without: Collection[int] = ()) -> Fit:
-        """How one view fits the others, some of them left out."""
-        others = [other for other in self.witnesses(view) if other not in without]
+    def fit(self, view: int) -> Fit:
+        """How one view fits the others."""
+        others = self.witnesses(view)
         nearest = self._nearest(view, others)
         alike, chance, covered, agreed = [], [], np.zeros(nearest.shape, bool), 0
         for other in others:
@@ -151,11 +164,12 @@ class _Scene:
             sure = np.max(best, axis=0) > ALIKE if best else np.zeros(self.inverses[other].shape, bool)
             agreed += int(sure.sum())
             landing = self.landing(other, view)
-            shown = sure & self.looked(other, view).seen & landing.inside & self._nearly_from_there(other, view)
+            shown = sure & self.looked(other, view).seen & landing.inside
+            shown &= _same_side(self.points[other], self.views[other], self.views[view])
             shown &= landing.depth < HIDDEN * nearest[landing.row, landing.column]
             covered[landing.row[shown], landing.column[shown]] = True
             alike.append(self.looked(other, view).correlation[shown] > ALIKE)
-            shifted = [self.looked(other, view, shift) for shift in ((SHIFT, SHIFT), (-SHIFT, -SHIFT))]
+            shifted = [self._looked(other, view, shift) for shift in ((SHIFT, SHIFT), (-SHIFT, -SHIFT))]
             chance += [s.correlation[shown & s.seen] > ALIKE for s in shifted]
         return Fit(sum(map(len, alike)), float(covered.mean()), _share(alike), _share(chance), agreed)
 
@@ -169,14 +183,18 @@ class _Scene:
             np.minimum.at(nearest, (landing.row[inside], landing.column[inside]), landing.depth[inside])
         return nearest
 
-    def _nearly_from_there(self, view: int, other: int) -> Bool[np.ndarray, "h w"]:
-        """Where a view's surface is seen from about the same side by another one."""
-        here, there = self.views[view], self.views[other]
-        depth = 1 / np.where(self.inverses[view] > 0, self.inverses[view], 1)
-        rays = here.rays() @ here.cam_from_world[:3, :3].astype(np.float32)
-        away = rays * depth[..., None] + (here.centre - there.centre).astype(np.float32)
-        lengths = np.linalg.norm(rays, axis=-1) * np.linalg.norm(away, axis=-1)
-        return (rays * away).sum(-1) > np.float32(np.cos(np.radians(MAX_ANGLE_DEG))) * lengths
+
+def _points(view: PosedImage, inverse: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 3"]:
+    """World points of a view's pixels; of an unknown depth, at depth 1."""
+    at_camera = view.rays() / np.where(inverse > 0, inverse, 1)[..., None] - view.cam_from_world[:3, 3]
+    return (at_camera @ view.cam_from_world[:3, :3]).astype(np.float32)
+
+
+def _same_side(points: Float32[np.ndarray, "h w 3"], here: PosedImage, there: PosedImage) -> Bool[np.ndarray, "h w"]:
+    """Which world points two views see from about the same side."""
+    a, b = (points - view.centre.astype(np.float32) for view in (here, there))
+    square = np.einsum("hwk,hwk->hw", a, a) * np.einsum("hwk,hwk->hw", b, b)
+    return np.einsum("hwk,hwk->hw", a, b) > np.float32(np.cos(np.radians(MAX_ANGLE_DEG))) * np.sqrt(square)
 
 
 def _share(found: Sequence[Bool[np.ndarray, " _n"]]) -> float:
