@@ -137,12 +137,17 @@ def test_of_three_the_matches_must_say_the_same(pairs, expected):
     assert odd_one_out(found, points_of(pairs), CONFIG) == expected
 
 
+def test_of_three_that_all_fit_badly_the_one_goes_that_the_matches_name():
+    found = [fit_of(0.05, agreed=8000), fit_of(0.1, agreed=20000), fit_of(0.1)]
+    assert odd_one_out(found, points_of({(1, 2): 40, (0, 1): 9}), CONFIG) == 0
+
+
 def test_what_cannot_be_told_is_kept_with_a_warning(scene):
     prior = exact_prior(scene, scene.cameras)
     result = checked(prior, [fit_of(0.9), fit_of(0.05), fit_of(0.9, pixels=5)], CONFIG)
     assert [check.outcome for check in result.checks] == ["fits", "in doubt", "not told"]
     [sentence] = result.warnings
-    assert sentence.startswith("photo1.png or one of the others is in the wrong place: it shows 5 %")
+    assert "cannot be told" in sentence and "photo1.png 5 %" in sentence and "photo0.png" not in sentence
 
 
 def test_a_given_camera_that_is_turned_is_placed_anew(scene):

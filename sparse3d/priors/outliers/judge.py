@@ -31,10 +31,10 @@ def odd_one_out(fits: Sequence[Fit], points: SparsePoints, config: OutlierConfig
     if len(fits) < MIN_PHOTOS:
         return None
     odd = [view for view, fit in enumerate(fits) if told(fit, config) and fit.agreement < config.left_out_below]
-    if not odd:
-        return None
-    view = max(odd, key=lambda v: fits[v].agreed)
-    return view if len(fits) > MIN_PHOTOS or _two_against_one(view, shared_points(points, len(fits))) else None
+    if len(fits) == MIN_PHOTOS:
+        shared = shared_points(points, len(fits))
+        odd = [view for view in odd if _two_against_one(view, shared)]
+    return max(odd, key=lambda view: fits[view].agreed) if odd else None
 
 
 def shared_points(points: SparsePoints, views: int) -> Int[ndarray, "v v"]:

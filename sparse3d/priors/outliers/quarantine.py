@@ -56,7 +56,7 @@ class Marked:
 
 
 def checked(prior: GeometryPrior, found: Sequence[Fit], config: OutlierConfig) -> GeometryPrior:
-    """The prior with what was found of each photo, none of which is left out any more; a warning about those in doubt."""
+    """The prior with what was found of each photo, none of which is left out any more; a warning where some are in doubt."""
     checks = []
     for name, fit in zip(prior.cameras.names, found, strict=True):
         if not told(fit, config):
@@ -65,8 +65,9 @@ def checked(prior: GeometryPrior, found: Sequence[Fit], config: OutlierConfig) -
             checks.append(
                 PhotoCheck(name, "in doubt" if fit.agreement < config.left_out_below else "fits", fit.agreement)
             )
-    doubts = tuple(in_doubt_warning(check) for check in checks if check.outcome == "in doubt")
-    return dataclasses.replace(prior, checks=tuple(checks), warnings=(*prior.warnings, *doubts))
+    doubts = [check for check in checks if check.outcome == "in doubt"]
+    warnings = (*prior.warnings, in_doubt_warning(doubts)) if doubts else prior.warnings
+    return dataclasses.replace(prior, checks=tuple(checks), warnings=warnings)
 
 
 def without_outliers(prior: GeometryPrior, found: Sequence[Fit], work: Quarantine) -> GeometryPrior:

@@ -1,5 +1,7 @@
 """What the user is told of photos that did not fit, in plain words."""
 
+from collections.abc import Sequence
+
 from sparse3d.core.photo_check import PhotoCheck
 
 KEEP = "`outliers: {enabled: false}` in a settings file takes it as it is"
@@ -22,11 +24,12 @@ def left_out_warning(check: PhotoCheck, usual: float | None, *, given: bool) -> 
     return f"{check.name} was left out: {left_out_reason(check, usual)}. Check {look}; {KEEP}"
 
 
-def in_doubt_warning(check: PhotoCheck) -> str:
+def in_doubt_warning(checks: Sequence[PhotoCheck]) -> str:
     """What fits badly and is kept."""
+    shares = ", ".join(f"{check.name} {_percent(check.agreement)}" for check in checks)
     return (
-        f"{check.name} or one of the others is in the wrong place: {_figures(check, None)}. Which one it is cannot be told, "
-        "so all are kept; check the photos and given cameras, or add photos"
+        f"at least one photo does not fit the others, but which one cannot be told, so that all are kept. Of what the others agree "
+        f"on, where it should be seen, they show: {shares}. Check the photos and given cameras, or add photos"
     )
 
 
