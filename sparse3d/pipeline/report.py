@@ -141,7 +141,7 @@ def _photos_table(content: ReportContent) -> str:
     if not content.views and not content.unplaced:
         return ""
     checks = {check.name: check for check in content.checks}
-    rows: list[list[object]] = [
+    rows: list[Sequence[object]] = [
         [
             i,
             view.name,
