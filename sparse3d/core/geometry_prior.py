@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sparse3d.core.cameras import Cameras
+from sparse3d.core.photo_check import PhotoCheck
 
 ScaleKind = Literal["metric", "global", "per_view"]
 
@@ -95,6 +96,7 @@ class GeometryPrior:
         points: sparse points, possibly none.
         unplaced, warnings, source, pose_sigmas: as in `CameraPrior`.
         scale_kind: whether scene units are metres, one arbitrary scale, or one a view.
+        checks: how each photo fits the others, those left out among them; none before they were checked.
     """
 
     cameras: Cameras
@@ -108,3 +110,4 @@ class GeometryPrior:
     source: str
     scale_kind: ScaleKind
     pose_sigmas: PoseSigmas | None = None
+    checks: tuple[PhotoCheck, ...] = ()

@@ -1,7 +1,7 @@
 """The dataclasses that stages hand on, as checkpoints of named arrays."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior, PoseSigmas, SparsePoints, ViewDepth
+from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.io.arrays import load_arrays, save_arrays
 
 __all__ = [
@@ -83,6 +84,7 @@ def save_geometry_prior(path: Path, prior: GeometryPrior) -> None:
         "cameras": cameras_meta,
         "full_cameras": full_meta,
         "scale_kind": prior.scale_kind,
+        "checks": [asdict(check) for check in prior.checks],
     }
     save_arrays(path, arrays, meta | {"views": len(prior.depths)} | _pack_notes(prior))
 
@@ -105,6 +107,7 @@ def load_geometry_prior(path: Path) -> GeometryPrior:
             points=_unpack_tensors(SparsePoints, "points", arrays),
             scale_kind=meta["scale_kind"],
             pose_sigmas=_unpack_sigmas(arrays),
+            checks=tuple(PhotoCheck(**check) for check in meta.get("checks", ())),
             **_unpack_notes(meta),
         )
 

@@ -8,6 +8,7 @@ from sparse3d.core.errors import InputError
 from sparse3d.io.config_yaml import read_config
 from sparse3d.optim.config import OptimConfig
 from sparse3d.priors.fusion import InitialiseConfig
+from sparse3d.priors.outliers.config import OutlierConfig
 from sparse3d.priors.stereo.cameras import CameraConfig
 from sparse3d.priors.stereo.depth_config import DepthConfig
 
@@ -26,6 +27,7 @@ class ReconstructConfig:
     Attributes:
         camera: how cameras are estimated.
         depth: how depth is estimated.
+        outliers: when a photo that does not fit the others is left out or placed anew.
         initialise: how Gaussians are made from depth.
         optim: how Gaussians and cameras are optimised.
         coverage: find out what the photos cover and where to take the next one, which takes some seconds.
@@ -35,6 +37,7 @@ class ReconstructConfig:
 
     camera: CameraConfig = field(default_factory=CameraConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
+    outliers: OutlierConfig = field(default_factory=OutlierConfig)
     initialise: InitialiseConfig = field(default_factory=InitialiseConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     coverage: bool = True

@@ -27,6 +27,7 @@ from sparse3d.io.run_folder import RunFolder, read_reconstruction
 from sparse3d.pipeline.config import ReconstructConfig
 from sparse3d.pipeline.listener import Listener
 from sparse3d.pipeline.reconstruct import reconstruct
+from sparse3d.priors.outliers.config import OutlierConfig
 
 MIN_PHOTOS = 3
 """One is kept back, and depth needs two."""
@@ -112,10 +113,11 @@ def _photos_of(whole: Reconstruction, folder: Path) -> ImageSet:
 
 
 def _settings(folder: RunFolder, config: EvaluateConfig) -> ReconstructConfig:
-    """Those of the run, with all cameras held fixed."""
+    """Those of the run, with all cameras held fixed and every photo taken as it is."""
     settings = read_config(folder.config, ReconstructConfig())
     camera = dataclasses.replace(settings.camera, free_known_poses=False, free_known_intrinsics=False)
-    return dataclasses.replace(settings, camera=camera, coverage=False, threads=config.options.threads or 0)
+    threads, outliers = config.options.threads or 0, OutlierConfig(enabled=False)
+    return dataclasses.replace(settings, camera=camera, outliers=outliers, coverage=False, threads=threads)
 
 
 def _without(

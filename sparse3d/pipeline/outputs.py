@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor
 from sparse3d.core.cameras import Cameras, project
 from sparse3d.core.distortion import distort_points
 from sparse3d.core.geometry_prior import GeometryPrior, SparsePoints
+from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.eval.image_metrics import psnr, ssim
 from sparse3d.io.atomic import make_folder
@@ -73,7 +75,7 @@ def write_outputs(
     views = [_trained_view(reconstruction, working, prior, index, config) for index in range(len(working))]
     for view in views:
         _write_view(run, view)
-    write_json(run.metrics, training_metrics(reconstruction, views))
+    write_json(run.metrics, training_metrics(reconstruction, views, prior.checks))
     write_config(run.config, config)
     write_reconstruction(run, reconstruction, with_errors(prior.points, reconstruction.cameras))
     return views
@@ -137,7 +139,7 @@ def _write_view(run: RunFolder, view: TrainedView) -> None:
     write_depth_png(run.depth_picture(view.name), view.depth.numpy())
 
 
-def training_metrics(reconstruction: Reconstruction, views: list[TrainedView]) -> dict:
+def training_metrics(reconstruction: Reconstruction, views: list[TrainedView], checks: Sequence[PhotoCheck]) -> dict:
     """What can be measured without held-out photos: the fit to the photos themselves, which flatters."""
     return {
         "protocol": "fit to the photos trained on, undistorted, at the size trained on; says nothing of other views",
@@ -150,6 +152,7 @@ def training_metrics(reconstruction: Reconstruction, views: list[TrainedView]) -
         "confident_pixels": {v.name: v.sure for v in views},
         "rotation_sigma_deg": {v.name: v.rotation_sigma_deg for v in views},
         "position_sigma_of_depth": {v.name: v.position_sigma for v in views},
+        "checks": {c.name: {k: v for k, v in asdict(c).items() if k != "name"} for c in checks},
         "seconds": reconstruction.provenance.timings_s,
     }
 

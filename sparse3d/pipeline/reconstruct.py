@@ -33,8 +33,10 @@ from sparse3d.optim.pose_solver import solve_cameras
 from sparse3d.pipeline.config import ReconstructConfig, load_config
 from sparse3d.pipeline.coverage import write_coverage_of
 from sparse3d.pipeline.listener import Listener
+from sparse3d.pipeline.outliers import outlier_stage
 from sparse3d.pipeline.outputs import sure_share, write_outputs
 from sparse3d.pipeline.report import write_report
+from sparse3d.pipeline.report_text import untold_unplaced
 from sparse3d.pipeline.run_report import run_report
 from sparse3d.pipeline.stages import FileCheckpoints, cameras_key, fingerprint, kept, photos_key
 from sparse3d.priors.fusion import initialise_gaussians
@@ -94,6 +96,11 @@ def reconstruct(
             cameras, key = _camera_stage(run, source, images, given, config, done)
         with watch("depth") as done:
             prior = _depth_stage(run, source, images, cameras, key, config, done)
+        if config.outliers.enabled:
+            with watch("outliers") as done:
+                depth_key = fingerprint(key, to_plain(config.depth))
+                prior, line, found = outlier_stage(run, images, given, prior, depth_key, config)
+                done(line, found)
         prior = solve_cameras(
             prior,
             config.optim.pose_solver,
@@ -110,9 +117,8 @@ def reconstruct(
             with watch("passes") as done:
                 config = _with_passes(config, gaussians, prior, done)
         with watch("optimise") as done:
-            key = fingerprint(
-                key, to_plain(config.depth), to_plain(config.initialise), to_plain(config.optim), config.seed
-            )
+            settings = (config.depth, config.outliers, config.initialise, config.optim)
+            key = fingerprint(key, *map(to_plain, settings), config.seed)
             listener.optimising(prior)
             result = optimise(
                 gaussians,
@@ -204,7 +210,7 @@ def _assemble(
 ) -> Reconstruction:
     warnings = list(prior.warnings)
     warnings += [f"{name} was not used: it {reason}" for name, reason in images.skipped]
-    warnings += [f"{name} could not be placed: {reason}" for name, reason in prior.unplaced]
+    warnings += [f"{name} could not be placed: {why}" for name, why in untold_unplaced(warnings, prior.unplaced)]
     if result.interrupted:
         wanted = config.optim.steps(len(prior.cameras))
         warnings.append(f"stopped by the user after {result.iterations_done} of {wanted} iterations")

@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.coverage import Coverage
+from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.io.atomic import atomic_write_text
 from sparse3d.pipeline.report_coverage import render_coverage
 from sparse3d.pipeline.report_curves import draw_curve
@@ -25,6 +26,7 @@ from sparse3d.pipeline.report_text import (
 
 SHOWN_ELSEWHERE = (
     "protocol", "views", "placed", "unplaced", "seconds", "rotation_sigma_deg", "position_sigma_of_depth",
+    "checks",
 )  # fmt: skip
 """Entries of a run's metrics that the report has a better place for than its table of figures."""
 
@@ -66,6 +68,7 @@ class ReportContent:
         verdict: sentences in plain words, the most important one first.
         views: the placed photos, in the cameras' order.
         unplaced: (photo name, reason).
+        checks: how each photo fits the others, or none.
         history: entries with iteration, loss, psnr, seconds.
         cameras: for the drawing of where they stand.
         points: of the scene, in the cameras' world, for the same drawing.
@@ -83,6 +86,7 @@ class ReportContent:
     verdict: tuple[str, ...]
     views: tuple[ReportView, ...] = ()
     unplaced: tuple[tuple[str, str], ...] = ()
+    checks: tuple[PhotoCheck, ...] = ()
     history: tuple[Mapping[str, float], ...] = ()
     cameras: Cameras | None = None
     points: Float[ndarray, "_p 3"] | None = None
@@ -136,25 +140,47 @@ def _warnings(content: ReportContent) -> str:
 def _photos_table(content: ReportContent) -> str:
     if not content.views and not content.unplaced:
         return ""
+    checks = {check.name: check for check in content.checks}
     rows: list[Sequence[object]] = [
-        [i, view.name, _camera(view), describe_number(view.psnr), describe_number(view.ssim)]
+        [
+            i,
+            view.name,
+            _camera(view, checks),
+            _fit(view.name, checks),
+            describe_number(view.psnr),
+            describe_number(view.ssim),
+        ]
         for i, view in enumerate(content.views, start=1)
     ]
-    rows += [["", name, "left out", "", ""] for name, _ in content.unplaced]  # the warnings above say why
-    photos = table(["", "photo", "camera", "PSNR (dB)", "SSIM"], rows, numbers=(0, 3, 4))
+    rows += [["", name, "left out", _fit(name, checks), "", ""] for name, _ in content.unplaced]  # the warnings say why
+    heads = ["", "photo", "camera", "fits the others", "PSNR (dB)", "SSIM"]
+    if not checks:
+        heads = heads[:3] + heads[4:]
+        rows = [[*row[:3], *row[4:]] for row in rows]
+    photos = table(heads, rows, numbers=(0, *range(3, len(heads))))
     note = "PSNR and SSIM compare each photo with its own rendering. A photo that was used says little of other views."
     if any(view.rotation_sigma_deg for view in content.views):
         note += (
             " Behind ±: how far the camera may be off (one standard deviation), its direction in degrees and its position "
             "as a share of the distance to what it shows."
         )
+    if checks:
+        note += " Fits the others: how much of what they agree on the photo shows, too, beyond chance, as first placed."
     return f'<h2>Photos</h2>{photos}<p class="note">{note}</p>'
 
 
-def _camera(view: ReportView) -> str:
+def _fit(name: str, checks: Mapping[str, PhotoCheck]) -> str:
+    if name not in checks:
+        return ""
+    agreement = checks[name].agreement
+    return "not told" if agreement is None else f"{100 * max(agreement, 0.0):.0f} %"
+
+
+def _camera(view: ReportView, checks: Mapping[str, PhotoCheck]) -> str:
+    placed = "placed anew" if view.name in checks and checks[view.name].outcome == "placed anew" else "placed"
     if not view.rotation_sigma_deg or view.position_sigma is None:
-        return "placed"
-    return f"placed ± {view.rotation_sigma_deg:.2g}°, {100 * view.position_sigma:.2g} %"
+        return placed
+    return f"{placed} ± {view.rotation_sigma_deg:.2g}°, {100 * view.position_sigma:.2g} %"
 
 
 def _figures(content: ReportContent) -> str:

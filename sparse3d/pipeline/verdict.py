@@ -1,8 +1,11 @@
 """The report's first sentences: what came out, and how far to trust it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sparse3d.core.geometry_prior import GeometryPrior
+from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.pipeline.outputs import TrainedView
 
@@ -21,9 +24,15 @@ def verdict(reconstruction: Reconstruction, prior: GeometryPrior, views: list[Tr
     unusable = len(reconstruction.provenance.unplaced) - left_out
     sure = sum(v.sure for v in views) / len(views)
     fit = sum(v.psnr for v in views) / len(views)
-    sentences = [_headline(placed, left_out, unusable, sure, fit), _geometry(sure), _fit(fit)]
-    if all(reconstruction.cameras.pose_known):
+    sentences = [_headline(placed, left_out, unusable, sure, fit), *_misfits(prior.checks), _geometry(sure), _fit(fit)]
+    given = sum(reconstruction.cameras.pose_known)
+    if given == placed:
         sentences.append("The cameras were given and kept fixed.")
+    elif given >= 2:
+        sentences.append(
+            f"{given} cameras were given and kept fixed; the others come from the photos ({prior.source})."
+        )
+        sentences += _cameras(views)
     else:
         sentences.append(f"The cameras come from the photos ({prior.source}); the scale of the scene is not known.")
         sentences += _cameras(views)
@@ -38,6 +47,15 @@ def _headline(placed: int, left_out: int, unusable: int, sure: float, fit: float
     if fit > GOOD_FIT_DB and sure > WELL_SEEN and not left_out:
         return f"{photos}, and they agree well with each other."
     return f"{photos}; the reconstruction is usable near the photos' own viewpoints."
+
+
+def _misfits(checks: Sequence[PhotoCheck]) -> list[str]:
+    """Which photos did not fit the others, and what became of them; the warnings have the figures."""
+    words = {
+        "left out": "does not fit what the other photos agree on and was left out",
+        "placed anew": "did not fit what the other photos agree on and was placed anew, where it does",
+    }
+    return [f"{check.name} {words[check.outcome]}." for check in checks if check.outcome in words]
 
 
 def _cameras(views: list[TrainedView]) -> list[str]:

@@ -13,6 +13,7 @@ from sparse3d.core.cameras import Cameras, intrinsics_matrix
 from sparse3d.core.errors import InputError
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior, SparsePoints, ViewDepth
+from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.io import checkpoints
 from sparse3d.io.checkpoints import load_arrays, save_arrays
 
@@ -49,6 +50,7 @@ def make_geometry_prior() -> GeometryPrior:
         warnings=(),
         source="known",
         scale_kind="global",
+        checks=(PhotoCheck("a.jpg", "placed anew", 0.05, 14.9, 0.01), PhotoCheck("c.jpg", "not told")),
     )
 
 

@@ -10,6 +10,7 @@ import torch
 
 from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras, intrinsics_matrix
+from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.core.upright import scene_up
 from sparse3d.pipeline.report import ReportContent, ReportView, render_report, write_report
 from sparse3d.pipeline.report_curves import draw_curve, nice_ticks
@@ -102,6 +103,22 @@ def test_verdict_stands_first_and_everything_is_told():
     assert page.index("All photos were placed.") < page.index("<h2>")
     for words in ("too few matches", "21.50", "not measured", "2 min 5 s", "optim.iterations", "0.1.0", "<svg"):
         assert words in page
+
+
+def test_how_each_photo_fits_the_others_stands_in_the_table():
+    checks = (
+        PhotoCheck("img_0.jpg", "fits", 0.82),
+        PhotoCheck("img_1.jpg", "placed anew", 0.04, 15.0, 0.001),
+        PhotoCheck("img_2.jpg", "not told"),
+        PhotoCheck("blurred.jpg", "left out", -0.02),
+    )
+    page = render_report(make_content(checks=checks))
+    rows = {
+        row[1]: row[2:4] for row in (re.findall(r"<td[^>]*>(.*?)</td>", r) for r in page.split("<tr>")) if len(row) > 3
+    }
+    assert rows["img_0.jpg"] == ["placed", "82 %"] and rows["img_1.jpg"] == ["placed anew", "4 %"]
+    assert rows["img_2.jpg"] == ["placed", "not told"] and rows["blurred.jpg"] == ["left out", "0 %"]
+    assert "fits the others" not in render_report(make_content())
 
 
 def test_special_characters_are_escaped():
