@@ -44,10 +44,10 @@ class ErrorModel:
 
 
 UNLEARNED = ErrorModel(
-    bias=-0.89, left_out=0.42, contrast=0.37, learned=0.0, not_shown=-0.81, unsure=0.16, unobserved=0.52, backdrop=0.75
+    bias=-1.43, left_out=0.42, contrast=0.37, learned=0.0, not_shown=-0.81, unsure=0.16, unobserved=0.52, backdrop=0.75
 )
 LEARNED = ErrorModel(
-    bias=-0.70, left_out=0.35, contrast=0.33, learned=0.14, not_shown=-0.65, unsure=0.09, unobserved=0.64, backdrop=0.54
+    bias=-1.24, left_out=0.35, contrast=0.33, learned=0.14, not_shown=-0.65, unsure=0.09, unobserved=0.64, backdrop=0.54
 )
 
 
