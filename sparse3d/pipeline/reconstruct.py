@@ -2,17 +2,11 @@
 
 import logging
 import platform
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol, runtime_checkable
-
-import torch
 
 import sparse3d
 from sparse3d.core.cameras import Cameras
@@ -21,7 +15,6 @@ from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior
 from sparse3d.core.images import ImageSet
 from sparse3d.core.reconstruction import Provenance, Reconstruction
 from sparse3d.io import checkpoints
-from sparse3d.io.atomic import clear_write_errors
 from sparse3d.io.config_yaml import to_plain
 from sparse3d.io.gaussian_layers import write_gaussian_layer
 from sparse3d.io.known_cameras import read_known_cameras
@@ -39,19 +32,13 @@ from sparse3d.pipeline.report import write_report
 from sparse3d.pipeline.report_text import untold_unplaced
 from sparse3d.pipeline.run_report import run_report
 from sparse3d.pipeline.stages import FileCheckpoints, cameras_key, fingerprint, kept, photos_key
+from sparse3d.pipeline.surroundings import StageDone, Stopwatch, log_file, torch_threads
 from sparse3d.priors.fusion import initialise_gaussians
 from sparse3d.priors.interface import Prior
 from sparse3d.priors.stereo.prior import StereoPrior
 from sparse3d.render.rasterise import RenderOptions
 
 logger = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class StageDone(Protocol):
-    """Called at a stage's end with one line on its result, and whether that was found done."""
-
-    def __call__(self, detail: str, found: bool = False) -> None: ...
 
 
 def reconstruct(
@@ -82,70 +69,94 @@ def reconstruct(
     """
     config = load_config("default") if config is None else config
     listener = Listener() if listener is None else listener
-    source = StereoPrior(config.camera, config.depth)
-    watch = _Stopwatch(listener)
+    watch = Stopwatch(listener)
     with watch("photos") as done:
         images = load_photos(Path(photos), names=names)
         given = None if known is None else read_known_cameras(Path(known), images)
         done(f"{len(images)} photos" + (f", {len(images.skipped)} more left out" if images.skipped else ""))
     run = RunFolder.create(Path(out))
-    with _log_file(run.log), _threads(config.threads):
+    with log_file(run.log), torch_threads(config.threads):
         for name, why in images.skipped:
             logger.info("%s was left out: it %s", name, why)  # the terminal was told before there was a log
-        with watch("cameras") as done:
-            cameras, key = _camera_stage(run, source, images, given, config, done)
-        with watch("depth") as done:
-            prior = _depth_stage(run, source, images, cameras, key, config, done)
-        if config.outliers.enabled:
-            with watch("outliers") as done:
-                depth_key = fingerprint(key, to_plain(config.depth))
-                prior, line, found = outlier_stage(run, images, given, prior, depth_key, config)
-                done(line, found)
-        prior = solve_cameras(
-            prior,
-            config.optim.pose_solver,
-            refine_poses=config.optim.refine_poses,
-            refine_focal=config.optim.refine_focal,
-            seed=config.seed,
-        )
-        with watch("gaussians") as done:
-            gaussians = initialise_gaussians(prior, config.initialise)
-            done(f"{len(gaussians):,} from {len(prior.cameras)} depth maps")
+        prior, key = _prior_stages(run, images, given, config, watch)
         for message in prior.warnings:
             listener.warning(message)
-        if config.optim.passes_choices:
-            with watch("passes") as done:
-                config = _with_passes(config, gaussians, prior, done)
-        with watch("optimise") as done:
-            settings = (config.depth, config.outliers, config.initialise, config.optim)
-            key = fingerprint(key, *map(to_plain, settings), config.seed)
-            listener.optimising(prior)
-            result = optimise(
-                gaussians,
-                prior,
-                config.optim,
-                render=RenderOptions(threads=config.threads or None),
-                seed=config.seed,
-                on_progress=listener.progress,
-                checkpoints=FileCheckpoints(run.stage_path("optimise", key)),
-            )
-            done(_optimised_line(result))
-        coverage, next_pictures = None, ()
-        run.coverage.unlink(missing_ok=True)  # of an earlier run in the same folder
-        if config.coverage:
-            with watch("coverage") as done:
-                scene = _assemble(result, prior, images, config, watch.seconds)
-                options = RenderOptions(threads=config.threads or None)
-                coverage, next_pictures = write_coverage_of(run, scene, seed=config.seed, options=options)
-                done(f"{100 * coverage.seen_twice:.0f} % of what shows from around the photos was seen by two or more")
-        with watch("outputs") as done:
-            reconstruction = _assemble(result, prior, images, config, watch.seconds)
-            for name, values in result.layers.items():
-                write_gaussian_layer(run.layers, name, values.numpy())
-            views = write_outputs(run, reconstruction, result.working_cameras, prior, config)
-            write_report(run.report, run_report(run, reconstruction, prior, views, coverage, next_pictures))
-            done(str(run.report))
-    return reconstruction
+        result, config = _gaussian_stages(run, prior, key, config, watch)
+        return _result_stages(run, _assemble(result, prior, images, config), result, prior, config, watch)
+
+
+def _prior_stages(
+    run: RunFolder, images: ImageSet, given: Cameras | None, config: ReconstructConfig, watch: Stopwatch
+) -> tuple[GeometryPrior, str]:
+    """Cameras, depth, what does not fit; the cameras adjusted to the photos. With the camera stage's key."""
+    source = StereoPrior(config.camera, config.depth)
+    with watch("cameras") as done:
+        cameras, key = _camera_stage(run, source, images, given, config, done)
+    with watch("depth") as done:
+        prior = _depth_stage(run, source, images, cameras, key, config, done)
+    if config.outliers.enabled:
+        with watch("outliers") as done:
+            depth_key = fingerprint(key, to_plain(config.depth))
+            prior, line, found = outlier_stage(run, images, given, prior, depth_key, config)
+            done(line, found)
+    optim = config.optim
+    prior = solve_cameras(
+        prior, optim.pose_solver, refine_poses=optim.refine_poses, refine_focal=optim.refine_focal, seed=config.seed
+    )
+    return prior, key
+
+
+def _gaussian_stages(
+    run: RunFolder, prior: GeometryPrior, key: str, config: ReconstructConfig, watch: Stopwatch
+) -> tuple[OptimResult, ReconstructConfig]:
+    """Gaussians from the depth maps, optimised; with the settings as they were in the end."""
+    with watch("gaussians") as done:
+        gaussians = initialise_gaussians(prior, config.initialise)
+        done(f"{len(gaussians):,} from {len(prior.cameras)} depth maps")
+    if config.optim.passes_choices:
+        with watch("passes") as done:
+            config = _with_passes(config, gaussians, prior, done)
+    with watch("optimise") as done:
+        settings = (config.depth, config.outliers, config.initialise, config.optim)
+        key = fingerprint(key, *map(to_plain, settings), config.seed)
+        watch.listener.optimising(prior)
+        result = optimise(
+            gaussians,
+            prior,
+            config.optim,
+            render=RenderOptions(threads=config.threads or None),
+            seed=config.seed,
+            on_progress=watch.listener.progress,
+            checkpoints=FileCheckpoints(run.stage_path("optimise", key)),
+        )
+        done(_optimised_line(result))
+    return result, config
+
+
+def _result_stages(
+    run: RunFolder,
+    scene: Reconstruction,
+    result: OptimResult,
+    prior: GeometryPrior,
+    config: ReconstructConfig,
+    watch: Stopwatch,
+) -> Reconstruction:
+    """What the photos cover, and all files; the reconstruction with the times of its stages."""
+    coverage, next_pictures = None, ()
+    run.coverage.unlink(missing_ok=True)  # of an earlier run in the same folder
+    if config.coverage:
+        with watch("coverage") as done:
+            options = RenderOptions(threads=config.threads or None)
+            coverage, next_pictures = write_coverage_of(run, scene, seed=config.seed, options=options)
+            done(f"{100 * coverage.seen_twice:.0f} % of what shows from around the photos was seen by two or more")
+    with watch("outputs") as done:
+        scene = replace(scene, provenance=replace(scene.provenance, timings_s=dict(watch.seconds)))
+        for name, values in result.layers.items():
+            write_gaussian_layer(run.layers, name, values.numpy())
+        views = write_outputs(run, scene, result.working_cameras, prior, config)
+        write_report(run.report, run_report(run, scene, prior, views, coverage, next_pictures))
+        done(str(run.report))
+    return scene
 
 
 def _camera_stage(
@@ -205,9 +216,8 @@ def _optimised_line(result: OptimResult) -> str:
     return line + (" (interrupted)" if result.interrupted else "")
 
 
-def _assemble(
-    result: OptimResult, prior: GeometryPrior, images: ImageSet, config: ReconstructConfig, timings_s: dict[str, float]
-) -> Reconstruction:
+def _assemble(result: OptimResult, prior: GeometryPrior, images: ImageSet, config: ReconstructConfig) -> Reconstruction:
+    """The reconstruction, the times of its stages aside."""
     warnings = list(prior.warnings)
     warnings += [f"{name} was not used: it {reason}" for name, reason in images.skipped]
     warnings += [f"{name} could not be placed: {why}" for name, why in untold_unplaced(warnings, prior.unplaced)]
@@ -223,71 +233,9 @@ def _assemble(
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy", "pycolmap", "opencv-python-headless")},
         },
-        timings_s=dict(timings_s),
+        timings_s={},
         warnings=tuple(warnings),
         unplaced=(*prior.unplaced, *images.skipped),
         train_px=tuple(float(f) for f in prior.cameras.K[:, 0, 0]),
     )
     return Reconstruction(result.cameras, result.gaussians, provenance, result.history)
-
-
-class _Stopwatch:
-    """Times stages and tells the listener of each one's end."""
-
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[StageDone]:
-        started = time.monotonic()
-        lines: list[str] = []
-
-        def done(detail: str, found: bool = False) -> None:
-            lines.append(detail + (" (kept from before)" if found else ""))
-
-        yield done
-        self.seconds[name] = time.monotonic() - started
-        for line in lines:
-            logger.info("%s: %s, %.1f s", name, line, self.seconds[name])
-            self.listener.stage(name, f"{line}, {self.seconds[name]:.1f} s")
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if count:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class _LogFile(logging.FileHandler):
-    """The run's log: where its disk is full, the results' own error tells the user, not one for each line of the log."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        pass
-
-
-@contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    """Everything that the package logs goes to the run's log too."""
-    package = logging.getLogger("sparse3d")
-    with clear_write_errors(path):
-        handler = _LogFile(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    before = package.level
-    package.addHandler(handler)
-    package.setLevel(logging.INFO)
-    try:
-        yield
-    except BaseException:
-        # Into the file alone: the terminal gets the message without the traceback.
-        handler.handle(logger.makeRecord(logger.name, logging.ERROR, "", 0, "stopped", (), sys.exc_info()))
-        raise
-    finally:
-        package.removeHandler(handler)
-        package.setLevel(before)
-        handler.close()
