@@ -20,10 +20,11 @@ from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior
 from sparse3d.core.images import ImageSet
 from sparse3d.core.reconstruction import Provenance, Reconstruction
+from sparse3d.eval.uncertainty import CALIBRATED_LAYER
 from sparse3d.io import checkpoints
 from sparse3d.io.atomic import clear_write_errors
 from sparse3d.io.config_yaml import to_plain
-from sparse3d.io.gaussian_layers import write_gaussian_layer
+from sparse3d.io.gaussian_layers import remove_gaussian_layer, write_gaussian_layer
 from sparse3d.io.known_cameras import read_known_cameras
 from sparse3d.io.photos import load_photos
 from sparse3d.io.run_folder import RunFolder
@@ -132,6 +133,7 @@ def reconstruct(
             done(_optimised_line(result))
         coverage, next_pictures = None, ()
         run.coverage.unlink(missing_ok=True)  # of an earlier run in the same folder
+        remove_gaussian_layer(run.layers, CALIBRATED_LAYER)
         if config.coverage:
             with watch("coverage") as done:
                 scene = _assemble(result, prior, images, config, watch.seconds)
