@@ -85,7 +85,7 @@ def leave_one_out(
             continue
         scorer = ViewScorer.build(rest, config, further or FurtherTruth())
         held_out.append(scorer.held_out(cameras.select([i]), SAME_WORLD, read_image))
-        found = _pairs(folder, scorer, cameras.select([i]), images)
+        found = None if held_out[-1].aligned is None else _pairs(folder, scorer, cameras.select([i]), images)
         if found is not None:
             pairs.append(at_most(found, MAX_PAIRS // len(chosen), seed=settings.seed))
     uncertainty, uncertainty_reason = calibrate(folder, whole, pairs)
