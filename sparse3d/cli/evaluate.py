@@ -23,8 +23,8 @@ def evaluate(
     With --truth: pose errors and, for the held-out photos, PSNR, SSIM and LPIPS at the aligned true poses, without and with
     refinement of the test pose; depth where the truth has some. Without: every photo is left out once, the scene is made
     again from the others, and rendered where that photo was taken; this takes as long as as many runs, and goes on where
-    it was stopped. Both tell the part of each photo that the run's photos cover apart. Writes everything to
-    RUN/evaluation.json.
+    it was stopped. The colour errors that the run expects are calibrated by it, as a layer for the viewer. Both tell the part of
+    each photo that the run's photos cover apart. Writes everything to RUN/evaluation.json.
 
     Args:
         run: a folder that `sparse3d reconstruct` wrote.

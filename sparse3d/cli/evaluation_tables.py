@@ -17,6 +17,7 @@ def print_evaluation(document: dict[str, Any]) -> None:
     _print_pictures(console, document)
     _print_depth(console, document["depth"])
     _print_surface(console, document)
+    _print_uncertainty(console, document)
     if document["held_out"]["reason"]:
         console.print(f"held out: {document['held_out']['reason']}", markup=False)
     for view in document["held_out"]["views"]:
@@ -112,6 +113,19 @@ def _print_surface(console: Console, document: dict[str, Any]) -> None:
         f"surface: accuracy {surface['accuracy']:.4g}, completeness {surface['completeness']:.4g}, Chamfer "
         f"{surface['chamfer']:.4g}; F-score "
         + ", ".join(f"@{t:.3g} {f:.3f} (precision {p:.3f}, recall {r:.3f})" for t, f, p, r in figures)
+    )
+
+
+def _print_uncertainty(console: Console, document: dict[str, Any]) -> None:
+    score = document["uncertainty"]
+    if score is None:
+        if document["kind"] == "leave one out":
+            console.print(f"expected colour error: {document['uncertainty_reason']}", markup=False)
+        return
+    console.print(
+        f"expected colour error: {score['mean_expected']:.4f} where {score['mean_error']:.4f} was found, in "
+        f"{score['photos']} photos left out; calibrated by {score['factor']:.3g} * u^{score['exponent']:.3g}; AUSE "
+        f"{_or_dash(score['ause_of_random'])[:5]} of a random order's"
     )
 
 

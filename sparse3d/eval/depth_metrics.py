@@ -120,7 +120,8 @@ def sparsification(
 
     Args:
         confidence: any figure that should be large where the error is small.
-        error: relative errors; cut off at `MAX_RELATIVE_ERROR`, so infinite where there is no estimate.
+        error: relative ones of depth, absolute ones of colours; cut off at `MAX_RELATIVE_ERROR`, so infinite where there
+            is no estimate.
         kept: shares of the pixels at which the curves are read.
 
     Raises:

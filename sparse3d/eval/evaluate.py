@@ -74,6 +74,7 @@ def evaluate(
         protocol=describe_protocol(config, held_out=ALIGNED),
         surface=surface,
         surface_reason=surface_reason,
+        uncertainty_reason="not measured: expected errors are held against photos of the run that are left out, without truth",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sparse3d.eval.depth_metrics import DepthScore
 from sparse3d.eval.geometry_metrics import GeometryScore
 from sparse3d.eval.pose_metrics import PoseMetrics, Sim3
+from sparse3d.eval.uncertainty import UncertaintyScore
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ class Evaluation:
         protocol: how each figure is defined, in words.
         surface: the Gaussians against the true surface; None where it was not measured.
         surface_reason: why it was not.
+        uncertainty: the errors that the run expects, against those found in photos left out; None where it was not measured.
+        uncertainty_reason: why it was not.
         kind: "truth": measured against true cameras; "leave one out": the run's own photos, each left out in turn.
     """
 
@@ -127,6 +130,8 @@ class Evaluation:
     protocol: dict[str, str]
     surface: GeometryScore | None = None
     surface_reason: str | None = None
+    uncertainty: UncertaintyScore | None = None
+    uncertainty_reason: str | None = None
     kind: Literal["truth", "leave one out"] = "truth"
 
     def to_json(self) -> dict[str, Any]:
@@ -165,6 +170,8 @@ class Evaluation:
             },
             "surface": None if self.surface is None else dataclasses.asdict(self.surface),
             "surface_reason": self.surface_reason,
+            "uncertainty": None if self.uncertainty is None else dataclasses.asdict(self.uncertainty),
+            "uncertainty_reason": self.uncertainty_reason,
             "training": {
                 "mean": summary([view.score for view in self.training]),
                 "views": [dataclasses.asdict(view) for view in self.training],

@@ -2,6 +2,7 @@
 
 from sparse3d.eval.config import EvaluateConfig
 from sparse3d.eval.image_metrics import SCORING_PX
+from sparse3d.eval.uncertainty import BINS, CALIBRATED_LAYER, DRAWN, MAX_PAIRS
 
 ALIGNED = "cameras of the truth whose photos were not given to the run; aligned poses"
 LEFT_OUT = (
@@ -49,6 +50,11 @@ IMAGES = {
     "0.5 % of the picture count as seen. The same pixels for the aligned "
     "and the refined pose",
     "training": "the run's own cameras and photos",
+    "uncertainty": "over the pixels of all photos left out, at the scoring resolution: mean absolute colour error of the "
+    "rendering, and the error that the run without the photo expects there, blended from its layer `uncertainty`. Pixels with an "
+    f"opacity of {DRAWN} or more and within the masks, at most {MAX_PAIRS} by chance. factor, exponent: of the power law from the "
+    f"expected error to the found one, through the means of {BINS} groups; the run's layer `{CALIBRATED_LAYER}` is its layer "
+    "`uncertainty` by that law. ause as for depth, of the errors themselves",
 }
 
 GEOMETRY = {

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from sparse3d.core.errors import InputError
 from sparse3d.io.arrays import load_arrays, save_arrays
-from sparse3d.io.atomic import make_folder
+from sparse3d.io.atomic import clear_write_errors, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +24,23 @@ def write_gaussian_layer(folder: Path, name: str, values: Float[ndarray, " n"]) 
     Raises:
         InputError: the name is not a file name, or the file cannot be written.
     """
-    if not name or name.startswith(".") or Path(name).name != name or "\\" in name:
-        raise InputError(f"{name!r}: is no name for a layer: use letters, digits and spaces")
+    path = _path(folder, name)
     make_folder(folder)
-    save_arrays(folder / f"{name}.npz", {"values": values.astype(np.float32)}, {"kind": "gaussian layer"})
+    save_arrays(path, {"values": values.astype(np.float32)}, {"kind": "gaussian layer"})
+
+
+def remove_gaussian_layer(folder: Path, name: str) -> None:
+    """Take a layer away that no longer fits what else the run holds; it need not exist.
+
+    Args:
+        folder: `RunFolder.layers`; need not exist.
+
+    Raises:
+        InputError: the name is not a file name, or the file cannot be removed.
+    """
+    path = _path(folder, name)
+    with clear_write_errors(path):
+        path.unlink(missing_ok=True)
 
 
 def read_gaussian_layers(folder: Path, count: int) -> dict[str, Float[ndarray, " n"]]:
@@ -52,3 +65,9 @@ def read_gaussian_layers(folder: Path, count: int) -> dict[str, Float[ndarray, "
             continue
         layers[path.stem] = values.astype(np.float32)
     return layers
+
+
+def _path(folder: Path, name: str) -> Path:
+    if not name or name.startswith(".") or Path(name).name != name or "\\" in name:
+        raise InputError(f"{name!r}: is no name for a layer: use letters, digits and spaces")
+    return folder / f"{name}.npz"

@@ -8,10 +8,8 @@ of eleven public sets of three photos; docs/optimisation.md says how well they d
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy import ndarray
 from torch import Tensor
 
 from sparse3d.priors.backdrop import BACKDROP_CONFIDENCE
@@ -75,44 +73,3 @@ def expected_error(
     if learned is not None:
         log = log + model.learned * learned.clamp(min=MIN_LEARNED).log()
     return log.exp()
-
-
-@dataclass(frozen=True)
-class PowerLaw:
-    """`error = factor * raw ** exponent`, which grows with the raw figure."""
-
-    factor: float
-    exponent: float
-
-    def __call__(self, raw: Float[ndarray, "*any"]) -> Float[ndarray, "*any"]:
-        return self.factor * raw**self.exponent
-
-
-BINS = 20
-"""Groups of equal size, by the raw figure, whose mean errors a power law is fitted to."""
-
-
-def fit_power_law(raw: Float[ndarray, " n"], errors: Float[ndarray, " n"]) -> PowerLaw:
-    """The power law from a raw uncertainty to the error that was measured beside it, such as by leaving photos out.
-
-    Fitted to the means of groups of equal size: single errors scatter over decades, and least squares of their
-    logarithms would find their median rather than their mean. An exponent below 0 is taken as 0: then the raw figure tells nothing.
-
-    Args:
-        raw: positive.
-        errors: absolute errors.
-
-    Raises:
-        ValueError: fewer pairs than groups, or lengths that differ.
-    """
-    if len(raw) != len(errors) or len(raw) < BINS:
-        raise ValueError(
-            f"a power law of {len(raw)} uncertainties and {len(errors)} errors: expected {BINS} pairs or more"
-        )
-    groups = np.array_split(np.argsort(raw, kind="stable"), BINS)
-    x = np.log([raw[g].mean() for g in groups])
-    y = np.log([max(float(errors[g].mean()), 1e-9) for g in groups])
-    spread = float(((x - x.mean()) ** 2).sum())
-    exponent = max(0.0, float(((x - x.mean()) * (y - y.mean())).sum()) / spread) if spread > 1e-12 else 0.0
-    means = np.exp(exponent * x)
-    return PowerLaw(float(errors.mean() / means.mean()), exponent)

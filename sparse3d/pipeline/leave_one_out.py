@@ -2,7 +2,8 @@
 
 Each photo in turn is kept back, depth, Gaussians and optimisation are done again from the others with the run's settings
 and its cameras held fixed, and the result is rendered at the camera of the photo kept back. Each such run stands in
-RUN/leave-one-out/NAME, a run folder like any other: what is done is not done again, and it can be looked at.
+RUN/leave-one-out/NAME, a run folder like any other: what is done is not done again, and it can be looked at. The errors found
+set the run's expected ones right (`pipeline.calibration`).
 """
 
 import dataclasses
@@ -18,12 +19,15 @@ from sparse3d.core.images import ImageSet
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.eval.config import EvaluateConfig, FurtherTruth, ReadImage
 from sparse3d.eval.evaluation import Evaluation, HeldOutScore, TrainingScore
+from sparse3d.eval.image_metrics import from_pixels
 from sparse3d.eval.pose_metrics import Sim3
 from sparse3d.eval.protocol import LEFT_OUT, describe_protocol
+from sparse3d.eval.uncertainty import MAX_PAIRS, Pairs, at_most
 from sparse3d.eval.view_scorer import ViewScorer, available_lpips, spread
 from sparse3d.io.config_yaml import read_config
 from sparse3d.io.photos import load_photos
 from sparse3d.io.run_folder import RunFolder, read_reconstruction
+from sparse3d.pipeline.calibration import calibrate, left_out_pairs
 from sparse3d.pipeline.config import ReconstructConfig
 from sparse3d.pipeline.listener import Listener
 from sparse3d.pipeline.reconstruct import reconstruct
@@ -71,7 +75,7 @@ def leave_one_out(
     settings = _settings(folder, config)
     read_image: ReadImage = partial(_read, images)
     chosen = spread(list(range(len(cameras))), config.max_held_out)
-    held_out = []
+    held_out, pairs = [], []
     for count, i in enumerate(chosen, 1):
         tell(f"photo {count} of {len(chosen)}: {cameras.names[i]} left out")
         try:
@@ -81,6 +85,10 @@ def leave_one_out(
             continue
         scorer = ViewScorer.build(rest, config, further or FurtherTruth())
         held_out.append(scorer.held_out(cameras.select([i]), SAME_WORLD, read_image))
+        found = None if held_out[-1].aligned is None else _pairs(folder, scorer, cameras.select([i]), images)
+        if found is not None:
+            pairs.append(at_most(found, MAX_PAIRS // len(chosen), seed=settings.seed))
+    uncertainty, uncertainty_reason = calibrate(folder, whole, pairs)
     return Evaluation(
         matched=(),
         unplaced=whole.provenance.unplaced,
@@ -94,6 +102,8 @@ def leave_one_out(
         lpips=available_lpips(config.lpips_nets)[1],
         protocol=describe_protocol(config, held_out=LEFT_OUT),
         surface_reason="not measured: no true surface was given",
+        uncertainty=uncertainty,
+        uncertainty_reason=uncertainty_reason,
         kind="leave one out",
     )
 
@@ -136,6 +146,17 @@ def _without(
     if rest.history and rest.history[-1]["iteration"] < wanted:
         raise KeyboardInterrupt  # `reconstruct` keeps what an interrupted optimisation did; that is no result to score
     return rest
+
+
+def _pairs(folder: RunFolder, scorer: ViewScorer, camera: Cameras, images: ImageSet) -> Pairs | None:
+    """The errors that the run without a photo expects in it and those found, where neither its own mask nor a given one forbids."""
+    [name], read_mask = camera.names, scorer.further.read_mask
+    [photo] = images.select([name]).photos
+    mask, further = images.read_mask(photo), None if read_mask is None else read_mask(name)
+    mask = mask if further is None else mask & further
+    pixels = from_pixels(images.read_pixels(photo))
+    rest = RunFolder(folder.left_out(name))
+    return left_out_pairs(rest, scorer.reconstruction, camera, pixels, mask, scorer.config.options)
 
 
 def _fit(whole: Reconstruction, config: EvaluateConfig, read_image: ReadImage) -> tuple[TrainingScore, ...]:

@@ -14,9 +14,10 @@ from sparse3d.core.gaussians import GaussianParams
 from sparse3d.core.geometry_prior import CameraPrior, GeometryPrior
 from sparse3d.core.images import ImageSet
 from sparse3d.core.reconstruction import Provenance, Reconstruction
+from sparse3d.eval.uncertainty import CALIBRATED_LAYER
 from sparse3d.io import checkpoints
 from sparse3d.io.config_yaml import to_plain
-from sparse3d.io.gaussian_layers import write_gaussian_layer
+from sparse3d.io.gaussian_layers import remove_gaussian_layer, write_gaussian_layer
 from sparse3d.io.known_cameras import read_known_cameras
 from sparse3d.io.photos import load_photos
 from sparse3d.io.run_folder import RunFolder
@@ -151,6 +152,7 @@ def _result_stages(
             done(f"{100 * coverage.seen_twice:.0f} % of what shows from around the photos was seen by two or more")
     with watch("outputs") as done:
         scene = replace(scene, provenance=replace(scene.provenance, timings_s=dict(watch.seconds)))
+        remove_gaussian_layer(run.layers, CALIBRATED_LAYER)  # of what was there before
         for name, values in result.layers.items():
             write_gaussian_layer(run.layers, name, values.numpy())
         views = write_outputs(run, scene, result.working_cameras, prior, config)

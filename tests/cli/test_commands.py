@@ -92,8 +92,9 @@ def test_a_run_is_measured_without_truth(finished, scene):
     result = sparse3d("evaluate", run, "--photos", scene.root / "images", "--max-held-out", 2, "--no-refine")
     assert result.returncode == 0, result.stderr
     assert "photo 2 of 2" in result.stderr
-    assert "left out, own camera" in result.stdout
+    assert "left out, own camera" in result.stdout and "expected colour error: 0." in result.stdout
     document = json.loads((run / "evaluation.json").read_text())
+    assert document["uncertainty"]["photos"] == 2 and (run / "layers" / "uncertainty_calibrated.npz").is_file()
     assert document["kind"] == "leave one out"
     left_out = {view["name"]: view["aligned"]["psnr"] for view in document["held_out"]["views"]}
     assert len(left_out) == 2 and min(left_out.values()) > 12

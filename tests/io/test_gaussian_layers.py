@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparse3d.core.errors import InputError
-from sparse3d.io.gaussian_layers import read_gaussian_layers, write_gaussian_layer
+from sparse3d.io.gaussian_layers import read_gaussian_layers, remove_gaussian_layer, write_gaussian_layer
 
 
 def test_a_layer_comes_back_as_it_was_written(tmp_path):
@@ -27,3 +27,14 @@ def test_what_does_not_fit_or_is_damaged_is_left_out_and_told(tmp_path, caplog):
 def test_a_name_that_would_leave_the_folder_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="is no name for a layer"):
         write_gaussian_layer(tmp_path, name, np.zeros(1))
+    with pytest.raises(InputError, match="is no name for a layer"):
+        remove_gaussian_layer(tmp_path, name)
+
+
+def test_a_layer_is_removed_alone(tmp_path):
+    for name in ("stale", "other"):
+        write_gaussian_layer(tmp_path, name, np.zeros(3))
+    for _ in range(2):  # the second time there is none
+        remove_gaussian_layer(tmp_path, "stale")
+        assert list(read_gaussian_layers(tmp_path, 3)) == ["other"]
+    remove_gaussian_layer(tmp_path / "missing", "stale")

@@ -2,13 +2,12 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 from toy import toy_cameras, toy_params, toy_prior
 
 from sparse3d.optim.evidence import contrast_around, left_out_errors, owner_views
-from sparse3d.optim.expected_error import expected_error, fit_power_law
+from sparse3d.optim.expected_error import expected_error
 from sparse3d.priors.fusion import InitialiseConfig, initialise_gaussians
 from sparse3d.render.rasterise import RenderOptions
 
@@ -73,21 +72,3 @@ def test_what_is_known_less_is_expected_to_err_more():
     assert of(confidence=0.02, observations=0) > of(observations=0)
     assert of(left_out=float("nan"), observations=0) > of()
     assert of(learned=0.1) > of(learned=0.01)
-
-
-def test_a_power_law_is_found_among_scatter():
-    generator = np.random.default_rng(0)
-    raw = np.exp(generator.normal(size=20_000) - 3)
-    errors = generator.exponential(0.7 * raw**0.5)
-    law = fit_power_law(raw, errors)
-    assert law.exponent == pytest.approx(0.5, abs=0.06)
-    assert float(law(raw).mean()) == pytest.approx(float(errors.mean()), rel=0.01)
-
-
-def test_a_figure_that_tells_nothing_gets_no_slope():
-    generator = np.random.default_rng(0)
-    raw = generator.uniform(0.1, 1, 2000)
-    assert fit_power_law(raw, 0.1 / raw).exponent == 0
-    assert fit_power_law(np.ones(50), np.full(50, 0.2))(np.array([1.0]))[0] == pytest.approx(0.2)
-    with pytest.raises(ValueError, match="power law"):
-        fit_power_law(raw[:5], raw[:5])

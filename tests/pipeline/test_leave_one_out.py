@@ -1,5 +1,6 @@
 """A run measured on its own photos, each left out in turn."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,14 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sparse3d.cli.evaluation_tables import print_evaluation
 from sparse3d.core.errors import InputError
 from sparse3d.eval.config import EvaluateConfig, FurtherTruth
 from sparse3d.eval.refine_pose import RefineConfig
+from sparse3d.eval.uncertainty import MAX_PAIRS, Pairs
 from sparse3d.io.config_yaml import apply_delta, read_config
 from sparse3d.io.gaussian_layers import read_gaussian_layers
 from sparse3d.io.run_folder import RunFolder, read_reconstruction
 from sparse3d.io.scenes import load_scene
 from sparse3d.pipeline import leave_one_out as module
+from sparse3d.pipeline.calibration import calibrate, left_out_pairs
 from sparse3d.pipeline.config import ReconstructConfig
 from sparse3d.pipeline.leave_one_out import leave_one_out
 from sparse3d.pipeline.listener import Listener
@@ -33,6 +37,9 @@ QUICK = {
 CONFIG = EvaluateConfig(
     refine=RefineConfig(iterations=10, max_side_px=64), lpips_nets=("alex",), options=RenderOptions(threads=2)
 )
+
+
+PHOTO = np.full((360, 480, 3), 0.5)
 
 
 class Recorder(Listener):
@@ -90,6 +97,48 @@ def test_a_run_leaves_the_error_to_be_expected_of_each_gaussian(finished):
     layer = read_gaussian_layers(run.layers, count)["uncertainty"]
     assert layer.min() > 0
     assert layer.max() < 2
+
+
+def test_expected_errors_are_set_right_by_those_found(finished, measured):
+    run, count = RunFolder.open(finished[0]), len(read_reconstruction(finished[0]).gaussians)
+    score = measured[0].uncertainty
+    layers = read_gaussian_layers(run.layers, count)
+    assert score.photos == 3 and 0 < score.mean_error < 0.5 and 0 < score.ause_of_random < 1
+    assert layers["uncertainty_calibrated"] == pytest.approx(score.law(layers["uncertainty"]), rel=1e-5)
+    again = leave_one_out(*finished, CONFIG, further=FurtherTruth(read_mask=lambda name: np.ones((360, 480), bool)))
+    after = read_gaussian_layers(run.layers, count)
+    assert np.array_equal(after["uncertainty"], layers["uncertainty"]), "the raw layer stays"
+    assert score.pairs < again.uncertainty.pairs <= MAX_PAIRS, "pixels outside of the mask do not count"
+    shown = again.to_json()
+    assert shown["uncertainty"]["factor"] == again.uncertainty.factor and shown["uncertainty_reason"] is None
+    assert "law" in shown["protocol"]["uncertainty"]
+
+
+def test_a_run_without_expected_errors_has_a_reason_instead(finished, measured, tmp_path, capsys):
+    whole, run = read_reconstruction(finished[0]), RunFolder(tmp_path / "run")
+    layers = RunFolder(finished[0]).layers
+    shutil.copytree(layers, run.layers)
+    score, reason = calibrate(run, whole, [])
+    assert score is None and "fewer than 20 pixels" in reason
+    assert not (run.layers / "uncertainty_calibrated.npz").exists(), "that of an earlier evaluation"
+    (run.layers / "uncertainty.npz").unlink()
+    assert (
+        left_out_pairs(run, whole, whole.cameras.select([0]), PHOTO, np.ones((360, 480), bool), CONFIG.options) is None
+    )
+    pairs = [Pairs(np.full(100, 0.1), np.full(100, 0.2))]
+    score, reason = calibrate(run, whole, pairs)
+    assert score is None and "has no layer `uncertainty`" in reason
+    result = dataclasses.replace(measured[0], uncertainty=None, uncertainty_reason=reason)
+    print_evaluation(result.to_json())
+    assert "expected colour error: not measured: the run has no layer" in capsys.readouterr().out
+
+
+def test_a_scene_made_again_has_no_old_calibration(finished, measured, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run", ignore=shutil.ignore_patterns("leave-one-out"))
+    layer = tmp_path / "run" / "layers" / "uncertainty_calibrated.npz"
+    assert layer.is_file()
+    reconstruct(finished[1], tmp_path / "run", config=apply_delta(ReconstructConfig(), QUICK))
+    assert not layer.exists()
 
 
 @pytest.mark.parametrize(("names", "expected"), [(NAMES, (1, 2)), (NAMES[:2], (3,))])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sparse3d.eval.uncertainty import CALIBRATED_LAYER, RAW_LAYER
 from sparse3d.pipeline.coverage import ANGLE_LAYER, ERROR_LAYER
 
 from .test_scene import make_reconstruction
@@ -15,6 +16,7 @@ from sparse3d_viewer.layers import (
     OBSERVED,
     OBSERVED_COLOUR,
     layer_colours,
+    layer_title,
     legend_of,
     scale_of,
     values_of,
@@ -47,6 +49,14 @@ def test_other_layers_have_their_own_range_and_are_escaped():
 def test_the_legend_tells_the_unit():
     angles = np.array([0.0, 30.0])
     assert "degrees between" in legend_of(ANGLE_LAYER, angles, scale_of(ANGLE_LAYER, angles))
+
+
+def test_layers_of_the_run_are_called_as_people_say():
+    assert layer_title(RAW_LAYER) == "Uncertainty"
+    calibrated = layer_title(CALIBRATED_LAYER)
+    assert calibrated == "Expected colour error, calibrated"
+    values = np.array([0.0, 0.1])
+    assert "photos left out" in legend_of(calibrated, values, scale_of(calibrated, values))
 
 
 def test_expected_errors_are_told_apart_over_their_whole_range():

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from sparse3d.core.reconstruction import Reconstruction
+from sparse3d.eval.uncertainty import CALIBRATED_LAYER
 from sparse3d.pipeline.coverage import ANGLE_LAYER, ERROR_LAYER, SEEN_LAYER
 from sparse3d.render.rasterise import RenderOptions, rasterise
 from sparse3d_viewer.photos import PhotoPair
@@ -15,6 +16,7 @@ from sparse3d_viewer.scales import Scale
 COLOUR = "Colour"
 OBSERVED = "Observed / filled in"
 ERROR = "Error"
+CALIBRATED = "Expected colour error, calibrated"
 RECOLOURED = ("Opacity", "Confidence", "Photos that saw it", OBSERVED, ERROR)
 """Layers that every run has, beside the colour; a run folder can hold more (`io.gaussian_layers`)."""
 
@@ -31,6 +33,7 @@ UNITS = {
     ANGLE_LAYER: "degrees between the two photos farthest apart",
     ERROR_LAYER: "% of the distance, standard deviation of the place",
     "Uncertainty": "difference of the colours to expect of a new view; from black to white is 1",
+    CALIBRATED: "difference of the colours to expect of a new view, by photos left out; from black to white is 1",
 }
 """In words, for the legend."""
 
@@ -42,6 +45,11 @@ MIN_RATIO = 1e-4
 
 MIN_WEIGHT = 1e-3
 """Of a Gaussian in all photos together; with less, its error is not known."""
+
+
+def layer_title(name: str) -> str:
+    """A run folder's layer as the list of layers calls it, where all names begin with a capital."""
+    return CALIBRATED if name == CALIBRATED_LAYER else name[:1].upper() + name[1:]
 
 
 def layer_colours(layer: str, values: NDArray[np.floating], scale: Scale) -> NDArray[np.uint8]:

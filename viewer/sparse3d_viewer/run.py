@@ -19,6 +19,7 @@ from sparse3d.io.gaussian_layers import read_gaussian_layers
 from sparse3d.io.image_files import read_image
 from sparse3d.io.json_files import read_json_object
 from sparse3d.io.run_folder import RunFolder, read_reconstruction
+from sparse3d_viewer.layers import layer_title
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def load_run(path: Path) -> LoadedRun:
         thumbnails=thumbnails,
         points=_read_points(run),
         metrics=metrics,
-        layers={_capital(n): v for n, v in read_gaussian_layers(run.layers, len(reconstruction.gaussians)).items()},
+        layers={layer_title(n): v for n, v in read_gaussian_layers(run.layers, len(reconstruction.gaussians)).items()},
         coverage=_read_coverage(run),
         folder=run,
     )
@@ -109,11 +110,6 @@ def _look_up(document: Mapping[str, Any], keys: tuple[str, ...]) -> float | None
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, int | float) else None
-
-
-def _capital(name: str) -> str:
-    """Layers' names stand in a list beside others that begin so."""
-    return name[:1].upper() + name[1:]
 
 
 def _read_coverage(run: RunFolder) -> Coverage | None:
