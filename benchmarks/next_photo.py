@@ -101,11 +101,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     wanted = {name: int(count or args.trials) for name, _, count in (entry.partition(":") for entry in args.names)}
-    trials = [
-        run_trial(args.sets / name, draw_trial(args.sets / name, seed), args.work)
-        for name, count in wanted.items()
-        for seed in range(count)
-    ]
+    # All are drawn first: a set that has too few photos is told of before hours of trials, not after them.
+    drawn = [(args.sets / n, draw_trial(args.sets / n, seed)) for n, count in wanted.items() for seed in range(count)]
+    trials = [run_trial(root, trial, args.work) for root, trial in drawn]
     methods = ("ours", "fisher_rf")
     result = {
         "machine": machine(),
