@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from sparse3d.priors.backdrop_evidence import coloured_by_all, free_of_contradiction
+from sparse3d.priors.backdrop_evidence import coloured_by_all, free_of_contradiction, within_frame
 from sparse3d.priors.merging import Cells
 from sparse3d.priors.stereo.plane_sweep import PosedImage
 
@@ -86,7 +86,7 @@ def backdrop_cells(
         layers = [_layer(view, inverse, sized) for view, inverse in zip(views, inverses, strict=True)]
         cells = [free_of_contradiction(i, layers[i], views, inverses, behind=config.behind) for i in range(len(views))]
         if sum(len(cell.x) for cell in cells) <= config.share * max_gaussians:
-            return [coloured_by_all(i, cells[i], views, inverses, sure) for i in range(len(views))]
+            return coloured_by_all(cells, views, inverses, sure)
     return []
 
 
@@ -101,20 +101,14 @@ def _layer(view: PosedImage, inverse: Float32[np.ndarray, "h w"], config: Backdr
     flat_px, beside_px = config.flat_factor * config.cell_px, config.beside_factor * config.cell_px
     fine, flat, beside = (_grid(planes, belongs, px, config) for px in (config.cell_px, flat_px, beside_px))
     fine, flat, beside = (
-        fine.select(_within_frame(fine, view)),
-        flat.select(_within_frame(flat, view)),
-        beside.select(~_within_frame(beside, view)),
+        fine.select(within_frame(fine, view)),
+        flat.select(within_frame(flat, view)),
+        beside.select(~within_frame(beside, view)),
     )
     alike = _alike(fine, flat_px, (-(-height // flat_px), -(-width // flat_px)), config.flat_colour)
     return Cells.concatenate(
         [fine.select(~_looked_up(alike, fine, flat_px)), flat.select(_looked_up(alike, flat, flat_px)), beside]
     )
-
-
-def _within_frame(cells: Cells, view: PosedImage) -> Bool[np.ndarray, " n"]:
-    """Which cells have their centre within the photo."""
-    width, height = view.size
-    return (cells.x >= 0) & (cells.y >= 0) & (cells.x < width) & (cells.y < height)
 
 
 def _alike(cells: Cells, side: int, shape: tuple[int, int], tolerance: float) -> Bool[np.ndarray, "rows columns"]:

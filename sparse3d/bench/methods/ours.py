@@ -7,6 +7,7 @@ from pathlib import Path
 from sparse3d.bench.materials import Material
 from sparse3d.bench.methods.interface import Method, Outcome
 from sparse3d.core.errors import InputError
+from sparse3d.eval.uncertainty import RAW_LAYER
 from sparse3d.io.config_yaml import to_plain
 from sparse3d.io.gaussian_layers import read_gaussian_layers
 from sparse3d.io.run_folder import RunFolder
@@ -53,4 +54,4 @@ def _run(config: ReconstructConfig, material: Material) -> Outcome:
     run = material.folder / "run"
     found = reconstruct(material.photos, run, known=material.known, config=config)
     layers = read_gaussian_layers(RunFolder.open(run).layers, len(found.gaussians))
-    return Outcome(found, uncertainty=layers.get("uncertainty"))
+    return Outcome(found, uncertainty=layers.get(RAW_LAYER))

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from sparse3d.core.geometry_prior import GeometryPrior
+from sparse3d.priors.fusion import posed_images
+from sparse3d.priors.merging import inverse_of
 from sparse3d.priors.stereo.consistency import AgreementConfig, compare
 from sparse3d.priors.stereo.plane_sweep import PosedImage, RayTransfer, WindowMatcher
 
@@ -93,20 +95,14 @@ class _Scene:
 
     def __init__(self, prior: GeometryPrior) -> None:
         self.views, self.inverses, self.confidences = [], [], []
-        for index, found in enumerate(prior.depths):
-            view = PosedImage.build(
-                prior.images[index].float().numpy(),
-                prior.masks[index].numpy() > 0.5,
-                prior.cameras.K[index].double().numpy(),
-                prior.cameras.cam_from_world[index].double().numpy(),
-            )
-            view = view.scaled(min(1.0, SIDE / max(view.size)))
+        for view, found in zip(posed_images(prior), prior.depths, strict=True):
+            small = view.scaled(min(1.0, SIDE / max(view.size)))
             depth, confidence = (
-                cv2.resize(x.float().numpy(), view.size, interpolation=cv2.INTER_NEAREST)
+                cv2.resize(x.float().numpy(), small.size, interpolation=cv2.INTER_NEAREST)
                 for x in (found.depth, found.confidence)
             )
-            self.views.append(view)
-            self.inverses.append(np.where(depth > 0, 1 / np.where(depth > 0, depth, 1), 0).astype(np.float32))
+            self.views.append(small)
+            self.inverses.append(inverse_of(depth))
             self.confidences.append(confidence)
         self.points = [_points(view, inverse) for view, inverse in zip(self.views, self.inverses, strict=True)]
         self.looked: Callable[[int, int], Looked] = cache(self._looked)
