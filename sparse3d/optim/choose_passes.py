@@ -54,7 +54,7 @@ def choose_passes(
     Args:
         gaussians: the first ones, as `initialise_gaussians` made them of this prior.
         config: the schedule; its own passes do not matter.
-        choices: numbers of passes.
+        choices: numbers of passes, of as many photos as there are.
         render, seed: as in `optimise`.
 
     Raises:
@@ -67,7 +67,8 @@ def choose_passes(
         raise ValueError(f"passes cannot be chosen beside a fixed number of iterations, {config.iterations}")
     owners = owner_views(gaussians, prior.cameras)
     pass_steps = config.steps_in_pass(count - 1)
-    longest = replace(config, passes=choices[-1], log_every=pass_steps, uncertainty=UncertaintyConfig(layer=False))
+    schedule = replace(config, passes=choices[-1], passes_growth=1.0)
+    longest = replace(schedule, log_every=pass_steps, uncertainty=UncertaintyConfig(layer=False))
     means = np.zeros(len(choices))
     for view in range(count):
         rest = [other for other in range(count) if other != view]

@@ -25,7 +25,9 @@ class OptimConfig:
     """Settings of `optimise`.
 
     Attributes:
-        passes: how often each photo is visited; more of them memorise the photos.
+        passes: how often each photo of three is visited; more of them memorise so few photos.
+        passes_growth: how many times more often each of many photos is visited, at most: in proportion to their number, since
+            what one memorises others contradict.
         iterations: steps in all, however many photos there are, as InstantSplat counts; 0 leaves it to `passes`.
         views_per_step: photos whose gradients make one step, their mean; 0 takes all of them.
         passes_choices: where there are some, `passes` becomes the one after which photos look best that were left out
@@ -60,6 +62,7 @@ class OptimConfig:
     """
 
     passes: int = 40
+    passes_growth: float = 3.0
     iterations: int = 0
     views_per_step: int = 1
     passes_choices: tuple[int, ...] = ()
@@ -110,6 +113,8 @@ class OptimConfig:
             raise ValueError(
                 "iterations and passes_choices are two ways of saying how long: set one of them to nothing"
             )
+        if self.passes_growth < 1:
+            raise ValueError(f"passes_growth must be 1 or more, got {self.passes_growth}")
         if any(choice < 1 for choice in self.passes_choices):
             raise ValueError(f"passes_choices must be positive, got {self.passes_choices}")
         if not 0 <= self.sh_degree <= 3:
@@ -123,4 +128,9 @@ class OptimConfig:
 
     def steps(self, photos: int) -> int:
         """Steps of the whole optimisation of so many photos."""
-        return self.iterations or self.passes * self.steps_in_pass(photos)
+        growth = min(max(photos / FEW_PHOTOS, 1.0), self.passes_growth)
+        return self.iterations or round(self.passes * growth) * self.steps_in_pass(photos)
+
+
+FEW_PHOTOS = 3
+"""As many have `OptimConfig.passes`."""

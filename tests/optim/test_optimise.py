@@ -4,7 +4,6 @@ import dataclasses
 import time
 
 import pytest
-import torch
 from toy import toy_cameras, toy_params, toy_prior, with_cameras
 
 from sparse3d.core import se3
@@ -93,6 +92,12 @@ def test_a_number_of_iterations_does_not_depend_on_the_photos(scene):
         some = choose_photos(prior, range(photos))
         assert run(params, some, dataclasses.replace(QUICK, iterations=7)).iterations_done == 7
     assert dataclasses.replace(QUICK, iterations=7).steps(3) == 7 and QUICK.steps(3) == 60
+
+
+def test_many_photos_are_visited_more_often():
+    assert [QUICK.steps(photos) / photos for photos in (2, 3, 6, 9, 24)] == [20, 20, 40, 60, 60]
+    with pytest.raises(ValueError, match="passes_growth"):
+        OptimConfig(passes_growth=0.5)
 
 
 @pytest.mark.parametrize(("together", "steps"), [(1, 6), (2, 4), (3, 2), (0, 2), (24, 2)])
