@@ -1,4 +1,4 @@
-"""The trials of benchmarks/next_photo.py: which photos are given, which one may be added, which ones measure; and their runs."""
+"""The trials of benchmarks/next_photo.py: which photos are given, which ones are held back and may be added; and their runs."""
 
 import dataclasses
 import json
@@ -24,8 +24,8 @@ MAX_TURN_DEG = 60.0
 """Photos that look farther away from the first one's direction show another scene: they take no part."""
 DEPTH_SIDE = 256
 """Longer side of the depth maps in pixels, less than the preset's: every candidate of every trial has its own run."""
-CANDIDATES, TESTS = 5, 6
-"""At most so many held-back photos of each kind, the nearest ones to the three given."""
+CANDIDATES, OTHERS = 5, 6
+"""At most so many held-back photos that may be added and that may not, the nearest ones to the three given."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,20 @@ class Trial:
 
     Attributes:
         given: the three photos of the start.
-        candidates: one of them is to be added.
-        tests: they measure, and no choice knows of them.
+        candidates: held back; one of them is to be added.
+        others: held back, too.
     """
 
     set_name: str
     seed: int
     given: tuple[str, ...]
     candidates: tuple[str, ...]
-    tests: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def held_back(self) -> tuple[str, ...]:
+        """All that measure, unless they are added."""
+        return self.candidates + self.others
 
 
 def true_cameras(root: Path) -> Cameras:
@@ -52,7 +57,7 @@ def true_cameras(root: Path) -> Cameras:
 
 
 def draw_trial(root: Path, seed: int) -> Trial:
-    """Three neighbouring photos, and of those nearest to them by turns candidates and tests."""
+    """Three neighbouring photos, and of those nearest to them candidates and others by lot."""
     cameras = true_cameras(root)
     rng = np.random.default_rng(seed)
     centres, forward = cameras.centres.numpy(), cameras.world_from_cam[:, :3, 2].numpy()
@@ -68,7 +73,7 @@ def draw_trial(root: Path, seed: int) -> Trial:
     given = [first, *rng.choice(nearest[1 : 1 + NEIGHBOURS], 2, replace=False).tolist()]
     rest = [i for i in nearest if i not in given]
     spread = np.linalg.norm(centres[rest][:, None] - centres[given][None], axis=2).min(1)
-    rest = [rest[i] for i in np.argsort(spread, kind="stable")][: CANDIDATES + TESTS]
+    rest = [rest[i] for i in np.argsort(spread, kind="stable")][: CANDIDATES + OTHERS]
     rest = rng.permutation(rest).tolist()
     count = min(CANDIDATES, len(rest) // 2)
     names = lambda picked: tuple(sorted(cameras.names[i] for i in picked))  # noqa: E731
@@ -86,17 +91,19 @@ def run_of(root: Path, names: tuple[str, ...], work: Path) -> Reconstruction:
     return read_reconstruction(folder)
 
 
-def measure(root: Path, trial: Trial, names: tuple[str, ...], work: Path) -> list[dict]:
-    """PSNR and SSIM of the run of these photos at every test photo; kept in the work folder."""
-    kept = work / root.name / f"{trial.seed}-{'-'.join(Path(n).stem for n in sorted(names))}.json"
+def measure(root: Path, trial: Trial, names: tuple[str, ...], work: Path) -> dict[str, dict[str, float]]:
+    """PSNR and SSIM of the run of these photos at every photo that is still held back; kept in the work folder."""
+    kept = work / root.name / f"held-{trial.seed}-{'-'.join(Path(n).stem for n in sorted(names))}.json"
     if kept.is_file():
         return json.loads(kept.read_text())
     scene, cameras = run_of(root, names, work), true_cameras(root)
-    scores = []
-    for name in trial.tests:
+    scores = {}
+    for name in trial.held_back:
+        if name in names:
+            continue
         [view] = render_camera(scene, cameras.select([cameras.names.index(name)]))
         truth = to_scoring_resolution(from_pixels(read_image(root / "images" / name)))
         rendering = to_scoring_resolution(view.rgb)
-        scores.append({"photo": name, "psnr": psnr(rendering, truth), "ssim": ssim(rendering, truth)})
+        scores[name] = {"psnr": psnr(rendering, truth), "ssim": ssim(rendering, truth)}
     kept.write_text(json.dumps(scores))
     return scores

@@ -6,6 +6,10 @@ Jiang et al. 2024). With the position of a patch known up to a covariance S, a p
 J_v^T J_v is the picture's own information about the patch (`information`): the errors that can be seen from v count, those that
 move nothing in it do not. Linear errors grow without bound while colours do not, so that they saturate at the variance of the
 colours; what no photo has seen is wrong by all of that. Where nothing is rendered at all no photo is promised to help.
+
+The information knows nothing of what a surface looks like from elsewhere: sheen, small occluders, a shape that is finer than the
+Gaussians. So a surface is the less certain, too, the farther the picture turns from the nearest photo that saw it, as in the
+angular penalty of the unstructured lumigraph (Buehler et al. 2001, section 5.1).
 """
 
 from collections.abc import Sequence
@@ -27,6 +31,9 @@ COLOUR_VARIANCE = 3 * 0.2**2
 REVEALED_BY_ONE = 0.5
 """Share of what no photo saw that a single further one makes right in other pictures: where it is remains guessed until a second
 one shows it."""
+
+TURNED_DEG = 20.0
+"""Angle between a picture's look at a surface and the nearest photo's from which the photo says nothing of how it looks there."""
 
 MATCHED_DEG, UNMATCHED_DEG = 25.0, 60.0
 """Angles between two looks at a surface up to which a matcher finds it again, and from which it does not."""
@@ -70,7 +77,8 @@ class Planner:
         self._information = pictures.position[self._taken].sum(0)
         self._unseen = (1 - pictures.seen[self._taken]).amin(0)
         self._revealed = torch.zeros_like(self._unseen)
-        self._error = self._expected(self._information, self._revealed)
+        self._turned = torch.stack([self._turn(self._taken, view) for view in self._wanted])
+        self._error = self._expected(self._information, self._revealed, self._turned)
 
     @property
     def error(self) -> float:
@@ -94,9 +102,9 @@ class Planner:
 
     def take(self, picture: int) -> None:
         """Count a picture as taken from now on."""
-        self._information, self._revealed = self._with(picture)
+        self._information, self._revealed, self._turned = self._with(picture)
         self._taken.append(picture)
-        self._error = self._expected(self._information, self._revealed)
+        self._error = self._expected(self._information, self._revealed, self._turned)
 
     def choose(self, candidates: Sequence[int], count: int, *, least: float) -> list[Choice]:
         """Up to so many pictures, the best one first, each chosen as if those before it had been taken.
@@ -123,28 +131,41 @@ class Planner:
             self.take(best)
         return chosen
 
-    def _with(self, picture: int) -> tuple[Float[Tensor, "p 3 3"], Float[Tensor, " p"]]:
-        """Information, as far as a matcher finds a further photo's surfaces again, and how many further ones saw a patch."""
+    def _with(self, picture: int) -> tuple[Float[Tensor, "p 3 3"], Float[Tensor, " p"], Float[Tensor, "wanted p"]]:
+        """Information, as far as a matcher finds a further photo's surfaces again, how many further ones saw a patch, and how far
+        each wanted picture turns away from them."""
         new = self._pictures.position[picture] * self._matchable(picture)[:, None, None]
-        return self._information + new, self._revealed + self._pictures.seen[picture]
+        turned = torch.stack([self._turn([picture], view) for view in self._wanted])
+        return (
+            self._information + new,
+            self._revealed + self._pictures.seen[picture],
+            torch.minimum(self._turned, turned),
+        )
 
     def _matchable(self, picture: int) -> Float[Tensor, " p"]:
         """How likely each patch in a picture is found again in one of the photos that saw it; 1 where none did."""
-        p = self._pictures
-        cosines = torch.where(p.seen[self._taken] > 0, (p.rays[self._taken] * p.rays[picture]).sum(-1), -1.0).amax(0)
-        angle = torch.rad2deg(torch.arccos(cosines.clamp(-1, 1)))
-        likely = ((UNMATCHED_DEG - angle) / (UNMATCHED_DEG - MATCHED_DEG)).clamp(0, 1)
-        return torch.where((p.seen[self._taken] > 0).any(0), likely, 1.0)
+        likely = ((UNMATCHED_DEG - self._turn(self._taken, picture)) / (UNMATCHED_DEG - MATCHED_DEG)).clamp(0, 1)
+        return torch.where((self._pictures.seen[self._taken] > 0).any(0), likely, 1.0)
 
-    def _expected(self, information: Float[Tensor, "p 3 3"], revealed: Float[Tensor, " p"]) -> float:
+    def _turn(self, photos: Sequence[int], picture: int) -> Float[Tensor, " p"]:
+        """Smallest angle in degrees at each patch between a picture and one of the photos that saw it; 180 where none did."""
+        p = self._pictures
+        cosines = torch.where(p.seen[photos] > 0, (p.rays[photos] * p.rays[picture]).sum(-1), -1.0).amax(0)
+        return torch.rad2deg(torch.arccos(cosines.clamp(-1, 1)))
+
+    def _expected(
+        self, information: Float[Tensor, "p 3 3"], revealed: Float[Tensor, " p"], turned: Float[Tensor, "wanted p"]
+    ) -> float:
         """The wanted pictures' mean squared error over their pixels, from what is known of their patches."""
         p = self._pictures
         covariance = position_covariance([information], self._variance, self._prior)
-        unseen = self._unseen * (1 - REVEALED_BY_ONE * revealed).clamp(min=0)
+        told = (REVEALED_BY_ONE * revealed).clamp(max=1)
         total = 0.0
-        for view in self._wanted:  # one after the other: all at once would copy every picture's matrices
+        for view, turn in zip(self._wanted, turned, strict=True):  # all at once would copy every picture's matrices
             limit = p.weight[view] * COLOUR_VARIANCE
             linear = (p.position[view] * covariance).sum((-1, -2))
-            placed = limit * linear / (limit + linear).clamp(min=1e-12)
-            total += float(((1 - unseen) * placed + unseen * limit).sum() / p.pixels[view])
+            placed = limit / (limit + linear).clamp(min=1e-12)
+            known = placed * (1 - (turn / TURNED_DEG).clamp(max=1))
+            right = (1 - self._unseen) * known + self._unseen * told * placed
+            total += float((limit * (1 - right)).sum() / p.pixels[view])
         return total / len(self._wanted)

@@ -123,15 +123,27 @@ def make_plan(scene: Reconstruction, candidates: Cameras, *, seed: int, options:
 
 
 def rank_cameras(
-    scene: Reconstruction, candidates: Cameras, *, seed: int, options: RenderOptions | None = None
+    scene: Reconstruction,
+    candidates: Cameras,
+    *,
+    seed: int,
+    wanted: Cameras | None = None,
+    options: RenderOptions | None = None,
 ) -> list[float]:
     """The gain of each candidate if it alone were added; see `gains`.
 
-    The pictures that count are those of the photos and of the places around them, whatever the candidates are.
+    Args:
+        scene: all its cameras are those of photos.
+        candidates: cameras in the scene's world.
+        seed: of the random pictures.
+        wanted: cameras of the pictures that somebody may want to see, whatever the candidates are; those of the photos and of the
+            places around them where None.
+        options: of a backend that draws the median depth and has gradients.
     """
     options = options or RenderOptions()
-    places, _ = places_around(scene, options)
-    cameras = concatenate([places, candidates.to(torch.float64)])
-    known = len(scene.cameras) + len(places)
-    planner = make_plan(scene, cameras, seed=seed, options=options).planner(range(known))
+    photos = len(scene.cameras)
+    counting = places_around(scene, options)[0] if wanted is None else wanted.to(torch.float64)
+    known = photos + len(counting)
+    plan = make_plan(scene, concatenate([counting, candidates.to(torch.float64)]), seed=seed, options=options)
+    planner = plan.planner(range(known) if wanted is None else range(photos, known))
     return [planner.gain(known + i) for i in range(len(candidates))]
