@@ -37,8 +37,10 @@ class InitialiseConfig:
         observed_confidence: confidence from which a pixel counts as seen rather than filled in.
         unlike_colour: filled-in depth is dropped, too, where another view that should see it shows a colour this
             different.
-        black: filled-in depth is dropped, too, where the photo is darker than this (the lightest channel around): darkness is
-            drawn where nothing is, and a guess at its depth would hang before what it does not belong to.
+        black: depth that is less sure than `black_confidence` is dropped, too, where the photo is darker than this (the lightest
+            channel around): darkness is drawn where nothing is, looks alike everywhere, so that views agree on it by chance,
+            and a wrong depth of it hangs before what it does not belong to.
+        black_confidence: see there.
         opacity: of a Gaussian at the start.
         unsure_opacity: the same of one that was filled in rather than seen: kept low at birth (CoherentGS, Paliwal et al. 2024),
             so that it does not hide what stands behind it, and grows where the photos ask for it.
@@ -57,6 +59,7 @@ class InitialiseConfig:
     observed_confidence: float = 0.25
     unlike_colour: float = 0.3
     black: float = 0.1
+    black_confidence: float = 0.6
     opacity: float = 0.2
     unsure_opacity: float = 0.03
     scale_px: float = 0.6
@@ -113,7 +116,7 @@ def covisible_pruning(
     prior: GeometryPrior, views: Sequence[PosedImage], config: InitialiseConfig
 ) -> list[Bool[np.ndarray, "_h _w"]]:
     """Which pixels of each view stay: those with depth that no better view explains, that no view sees through, and that are not
-    guesses at the depth of darkness."""
+    unsure depth of darkness."""
     depths = [np.where(view.mask, found.depth.numpy(), 0) for view, found in zip(views, prior.depths, strict=True)]
     inverses = [inverse_of(z) for z in depths]
     confidences = [
@@ -125,7 +128,7 @@ def covisible_pruning(
     keep = [z > 0 for z in depths]
     for rank, i in enumerate(ranking):
         filled_in = confidences[i] < config.observed_confidence
-        keep[i] &= ~(filled_in & (blurred[i].max(-1) < config.black))
+        keep[i] &= ~((confidences[i] < config.black_confidence) & (blurred[i].max(-1) < config.black))
         for other_rank, j in enumerate(ranking):
             if i == j:
                 continue

@@ -110,8 +110,10 @@ def test_filled_in_depth_in_free_space_is_dropped():
     assert (params.means[:, 2] < 3.0).any()
 
 
-@pytest.mark.parametrize(("level", "confidence", "expected"), [(0.05, 0.1, 0), (0.05, 0.9, 1), (0.3, 0.1, 1)])
-def test_guesses_at_the_depth_of_darkness_are_dropped(level: float, confidence: float, expected: int):
+@pytest.mark.parametrize(
+    ("level", "confidence", "expected"), [(0.05, 0.1, 0), (0.05, 0.5, 0), (0.05, 0.9, 1), (0.3, 0.1, 1)]
+)
+def test_unsure_depth_of_darkness_is_dropped(level: float, confidence: float, expected: int):
     prior = wall_prior((confidence, confidence), textured=False)
     prior = dataclasses.replace(prior, images=tuple(torch.full_like(image, level) for image in prior.images))
     try:
