@@ -49,6 +49,8 @@ def smooth_path(
 def path_through(cameras: Cameras, count: int, longer_side: int) -> Cameras:
     """Pinhole cameras along a path through all photos, from an outer one to its nearest neighbour and so on.
 
+    Where the photos were taken around something, the path goes around it, too, and keeps it in view.
+
     Args:
         cameras: at least two, in any order; their poses and intrinsics known.
         count: of cameras on the path.
@@ -60,18 +62,45 @@ def path_through(cameras: Cameras, count: int, longer_side: int) -> Cameras:
     world_from_cam = cameras.world_from_cam.double()
     order = _short_tour(world_from_cam[:, :3, 3].numpy())
     heights = np.array([height for _, height in cameras.sizes], float)
+    rotations, centres = world_from_cam[order, :3, :3], world_from_cam[order, :3, 3].numpy()
+    middle = _middle_of_orbit(centres, rotations.numpy())
+    if middle is not None:  # steps are taken in the axes of the camera that moves, so that it turns about the middle
+        centres = np.einsum("nji,nj->ni", rotations.numpy(), centres - middle)
     positions, wxyz, fovs = smooth_path(
-        world_from_cam[order, :3, 3].numpy(),
-        se3.rotation_to_quat_wxyz(world_from_cam[order, :3, :3]).numpy(),
+        centres,
+        se3.rotation_to_quat_wxyz(rotations).numpy(),
         2 * np.arctan(heights / (2 * cameras.K[:, 1, 1].double().numpy()))[order],
         count,
     )
+    if middle is not None:
+        positions = middle + Rotation.from_quat(wxyz, scalar_first=True).apply(positions)
     factor = longer_side / max(cameras.sizes[0])
     width, height = (max(2, 2 * round(side * factor / 2)) for side in cameras.sizes[0])
     moved = se3.compose(se3.quat_wxyz_to_rotation(torch.from_numpy(wxyz)), torch.from_numpy(positions))
     focal = [height / (2 * math.tan(fov / 2)) for fov in fovs]
     K = torch.stack([intrinsics_matrix(f, f, width / 2, height / 2) for f in focal])
     return Cameras.build(se3.invert(moved), K, [(width, height)] * count)
+
+
+FARTHEST_MIDDLE = 2.0
+"""Distance of what photos are taken around over the largest distance between them, at most: farther things are looked at from one
+side."""
+
+LARGEST_MISS_DEG = 30.0
+"""By which a photo of an orbit may look past its middle."""
+
+
+def _middle_of_orbit(centres: Float[ndarray, "n 3"], rotations: Float[ndarray, "n 3 3"]) -> Float[ndarray, "3"] | None:
+    """The point nearest to all viewing axes, where the cameras stand around it and look at it."""
+    axes = rotations[:, :, 2]
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    middle = np.linalg.lstsq(across.sum(0), (across @ centres[..., None]).sum(0)[:, 0], rcond=1e-6)[0]
+    away = np.linalg.norm(middle - centres, axis=1)
+    spread = np.linalg.norm(centres[:, None] - centres[None], axis=-1).max()
+    if away.min() < 1e-9 or away.max() > FARTHEST_MIDDLE * spread:
+        return None
+    aim = ((middle - centres) * axes).sum(1) / away
+    return middle if aim.min() > math.cos(math.radians(LARGEST_MISS_DEG)) else None
 
 
 def _short_tour(centres: Float[ndarray, "n 3"]) -> list[int]:

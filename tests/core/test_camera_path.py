@@ -1,12 +1,14 @@
 """Paths of a camera from photo to photo."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from sparse3d.core import se3
 from sparse3d.core.camera_path import path_through
-from sparse3d.core.cameras import Cameras, intrinsics_matrix
+from sparse3d.core.cameras import Cameras, intrinsics_matrix, project
 
 
 def row_of_cameras(xs: list[float]) -> Cameras:
@@ -32,6 +34,21 @@ def test_the_path_goes_from_photo_to_nearest_photo_whatever_their_order():
 def test_a_picture_on_the_path_shows_what_the_photo_shows_from_top_to_bottom():
     moved = path_through(row_of_cameras([0.0, 1.0]), 2, 160)
     assert float(moved.K[0, 1, 1]) == pytest.approx(105.0) and moved.K[0, 1, 2] == 60
+
+
+def test_around_an_object_the_path_keeps_it_in_view():
+    # Four units from the origin at -70, 0 and 70 degrees, the last one upside down.
+    turns = se3.so3_exp(torch.tensor([[0.0, math.radians(a), 0.0] for a in (-70, 0, 70)], dtype=torch.float64))
+    rolls = se3.so3_exp(torch.tensor([[0.0, 0.0, a] for a in (0, 0, math.pi)], dtype=torch.float64))
+    rotations = turns @ rolls
+    centres = -4 * rotations[:, :, 2]
+    K = intrinsics_matrix(200.0, 200.0, 160.0, 120.0).repeat(3, 1, 1)
+    photos = Cameras.build(se3.invert(se3.compose(rotations, centres)), K, [(320, 240)] * 3)
+    moved = path_through(photos, 41, 160)
+    assert torch.allclose(moved.centres.norm(dim=1), torch.tensor(4.0, dtype=torch.float64), atol=1e-6)
+    pixels, depth = project(moved.to(torch.float64), torch.zeros(41, 1, 3, dtype=torch.float64))
+    assert (depth > 0).all()
+    assert torch.allclose(pixels[:, 0], torch.tensor([80.0, 60.0], dtype=torch.float64), atol=1e-3)
 
 
 def test_one_photo_makes_no_path():
