@@ -1,5 +1,6 @@
 """The run folder: where everything that belongs to one reconstruction stands. Format: docs/file-formats.md."""
 
+import hashlib
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -158,7 +159,7 @@ class RunFolder:
 
 
 def write_reconstruction(run: RunFolder, reconstruction: Reconstruction, points: SparsePoints) -> None:
-    """Write Gaussians, cameras, COLMAP model and provenance, each atomically.
+    """Write Gaussians, cameras, COLMAP model and provenance, each atomically; an evaluation of other Gaussians is removed.
 
     Args:
         points: sparse points whose views are the reconstruction's cameras; possibly none.
@@ -167,7 +168,10 @@ def write_reconstruction(run: RunFolder, reconstruction: Reconstruction, points:
         InputError: a file cannot be written.
     """
     cameras = reconstruction.cameras
+    before = _digest(run.gaussians)
     write_gaussians_ply(run.gaussians, reconstruction.gaussians)
+    if _digest(run.gaussians) != before:
+        run.evaluation.unlink(missing_ok=True)
     write_cameras_json(run.cameras, cameras)
     write_colmap(run.colmap, cameras, points)
     document: dict[str, Any] = asdict(reconstruction.provenance)
@@ -179,6 +183,14 @@ def write_reconstruction(run: RunFolder, reconstruction: Reconstruction, points:
     document["history"] = reconstruction.history
     # Last, since a run counts as finished when it is there.
     write_json(run.provenance, document)
+
+
+def _digest(path: Path) -> bytes:
+    """Of a file's content; empty where there is none."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def read_reconstruction(path: Path) -> Reconstruction:

@@ -45,6 +45,19 @@ def no_points() -> SparsePoints:
     return SparsePoints(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0), none, none, torch.zeros(0, 2))
 
 
+def test_an_evaluation_stays_until_other_gaussians_are_written(
+    tmp_path: Path, reconstruction: Reconstruction, no_points: SparsePoints
+) -> None:
+    run = RunFolder.create(tmp_path / "run")
+    write_reconstruction(run, reconstruction, no_points)
+    run.evaluation.write_text("{}")
+    write_reconstruction(run, reconstruction, no_points)
+    assert run.evaluation.is_file()
+    moved = reconstruction.gaussians.replace(means=reconstruction.gaussians.means + 1)
+    write_reconstruction(run, reconstruction.replace(gaussians=moved), no_points)
+    assert not run.evaluation.exists()
+
+
 def test_reconstruction_comes_back(tmp_path: Path, reconstruction: Reconstruction, no_points: SparsePoints) -> None:
     run = RunFolder.create(tmp_path / "new" / "run")
     write_reconstruction(run, reconstruction, no_points)
