@@ -4,6 +4,7 @@ import dataclasses
 import time
 
 import pytest
+import torch
 from toy import toy_cameras, toy_params, toy_prior, with_cameras
 
 from sparse3d.core import se3
