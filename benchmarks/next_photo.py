@@ -7,7 +7,8 @@ which up to five may be added (benchmarks/next_photo_trials.py). The program kno
 what they show, and chooses one to add. Then every candidate is added in turn and all is reconstructed anew. Of two candidates
 the one that leaves the higher mean PSNR at the held-back photos besides these two is better. A trial is won if the recommended
 one is better than one other candidate drawn at random; beside that stands the exact chance against all of the others.
-FisherRF's choice runs in the same trials.
+In the same trials run FisherRF's choice and "own places": that of the program where nobody tells it of the held-back photos, so
+that the places that it proposes itself count, as in a report.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from sparse3d.bench.machine import machine
 from sparse3d.coverage.plan import PROBES, rank_cameras
 from sparse3d.render.rasterise import RenderOptions
 
+METHODS = ("ours", "own_places", "fisher_rf")
 NAMES = ["strecha_fountain_p11", "strecha_herzjesu_p25", "rgbd_7scenes_kitchen"]
 
 
@@ -40,6 +42,7 @@ def run_trial(root: Path, trial: Trial, work: Path) -> dict:
     )
     options = RenderOptions(threads=1)
     ours = rank_cameras(scene, candidates, seed=0, wanted=held_back, options=options)
+    untold = rank_cameras(scene, candidates, seed=0, options=options)
     peers = fisher_rf_gains(scene, scene.cameras, candidates, probes=PROBES, options=options)
     result = {
         "set": trial.set_name,
@@ -50,11 +53,12 @@ def run_trial(root: Path, trial: Trial, work: Path) -> dict:
         "worth_db": {name: round(_worth(before, score), 3) for name, score in scores.items()},
         "better_db": {a: {b: round(value, 3) for b, value in row.items()} for a, row in better.items()},
         "ours": _choice(trial, ours, better),
+        "own_places": _choice(trial, untold, better),
         "fisher_rf": _choice(trial, peers, better),
     }
     print(
-        f"{trial.set_name} {trial.seed}: over the mean of the others ours {result['ours']['over_mean_db']:+.2f} dB, FisherRF "
-        f"{result['fisher_rf']['over_mean_db']:+.2f}",
+        f"{trial.set_name} {trial.seed}: dB over the mean of the others",
+        *(f"{method} {result[method]['over_mean_db']:+.2f}" for method in METHODS),
         flush=True,
     )
     return result
@@ -115,15 +119,14 @@ def main() -> None:
     # All are drawn first: a set that has too few photos is told of before hours of trials, not after them.
     drawn = [(args.sets / n, draw_trial(args.sets / n, seed)) for n, count in wanted.items() for seed in range(count)]
     trials = [run_trial(root, trial, args.work) for root, trial in drawn]
-    methods = ("ours", "fisher_rf")
     result = {
         "machine": machine(),
         "protocol": " ".join((__doc__ or "").split("\n\n")[2].split()),
-        "all": {method: summary(trials, method) for method in methods},
-        "sets": {n: {m: summary([t for t in trials if t["set"] == n], m) for m in methods} for n in wanted},
+        "all": {method: summary(trials, method) for method in METHODS},
+        "sets": {n: {m: summary([t for t in trials if t["set"] == n], m) for m in METHODS} for n in wanted},
         "trials": trials,
     }
-    for method in methods:
+    for method in METHODS:
         print(method, result["all"][method])
     write(args.out, result)
 

@@ -8,10 +8,12 @@ move nothing in it do not. Linear errors grow without bound while colours do not
 colours; what no photo has seen is wrong by all of that. Where nothing is rendered at all no photo is promised to help.
 
 The information knows nothing of what a surface looks like from elsewhere: sheen, small occluders, a shape that is finer than the
-Gaussians. So a surface is the less certain, too, the farther the picture turns from the nearest photo that saw it, as in the
-angular penalty of the unstructured lumigraph (Buehler et al. 2001, section 5.1).
+Gaussians. So a surface may count as the less certain, too, the farther the picture turns from the nearest photo that saw it, as
+in the angular penalty of the unstructured lumigraph (Buehler et al. 2001, section 5.1). That serves where the wanted pictures are
+told. Where they are places that the program proposes itself it would make photos of these places the best, whatever they show.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,9 +33,6 @@ COLOUR_VARIANCE = 3 * 0.2**2
 REVEALED_BY_ONE = 0.5
 """Share of what no photo saw that a single further one makes right in other pictures: where it is remains guessed until a second
 one shows it."""
-
-TURNED_DEG = 20.0
-"""Angle between a picture's look at a surface and the nearest photo's from which the photo says nothing of how it looks there."""
 
 MATCHED_DEG, UNMATCHED_DEG = 25.0, 60.0
 """Angles between two looks at a surface up to which a matcher finds it again, and from which it does not."""
@@ -61,6 +60,8 @@ class Planner:
         wanted: indices of those that stand for what somebody may want to see, the same for all that are compared.
         distance: `Patches.distance`.
         variance: of the photos' residuals.
+        turned_deg: angle between a picture's look at a surface and the nearest photo's from which the photo says nothing of how
+            it looks there; infinite where angles do not count.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Planner:
         wanted: Sequence[int],
         distance: Float[Tensor, " p"],
         variance: float,
+        *,
+        turned_deg: float = math.inf,
     ) -> None:
-        self._pictures, self._variance, self._wanted = pictures, variance, list(wanted)
+        self._pictures, self._variance, self._wanted, self._turned_deg = pictures, variance, list(wanted), turned_deg
         self._prior = PRIOR_SHARE * distance
         self._taken = list(taken)
         self._information = pictures.position[self._taken].sum(0)
@@ -165,7 +168,7 @@ class Planner:
             limit = p.weight[view] * COLOUR_VARIANCE
             linear = (p.position[view] * covariance).sum((-1, -2))
             placed = limit / (limit + linear).clamp(min=1e-12)
-            known = placed * (1 - (turn / TURNED_DEG).clamp(max=1))
+            known = placed * (1 - (turn / self._turned_deg).clamp(max=1))
             right = (1 - self._unseen) * known + self._unseen * told * placed
             total += float((limit * (1 - right)).sum() / p.pixels[view])
         return total / len(self._wanted)

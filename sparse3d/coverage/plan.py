@@ -1,6 +1,7 @@
 """What the photos of a scene know, and what cameras elsewhere would add."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,6 +23,8 @@ from sparse3d.render.rasterise import RenderOptions
 PROBES = 4
 """Random pictures a view; a patch's information sums over its dozen Gaussians, which evens the estimate out further."""
 
+TURNED_DEG = 20.0
+"""`Planner.turned_deg` where the wanted pictures are told."""
 
 MIN_ROOM = 0.25
 """The nearest things in a new picture may be this much of the photos' usual distance away, not less."""
@@ -62,14 +65,16 @@ class Plan:
         """The candidates' indices among the pictures."""
         return list(range(self.photos, len(self.pictures.pixels)))
 
-    def planner(self, wanted: Sequence[int] | None = None) -> Planner:
+    def planner(self, wanted: Sequence[int] | None = None, *, turned_deg: float = math.inf) -> Planner:
         """With the photos taken and no candidate.
 
         Args:
             wanted: the pictures whose errors count, by their indices; all where None.
+            turned_deg: see `Planner`.
         """
         wanted = range(len(self.pictures.pixels)) if wanted is None else wanted
-        return Planner(self.pictures, range(self.photos), wanted, self.patches.distance, self.variance)
+        taken = range(self.photos)
+        return Planner(self.pictures, taken, wanted, self.patches.distance, self.variance, turned_deg=turned_deg)
 
     def with_candidates(self, kept: Sequence[int]) -> "Plan":
         """The same with only some of the candidates, by their indices among the pictures."""
@@ -145,5 +150,6 @@ def rank_cameras(
     counting = places_around(scene, options)[0] if wanted is None else wanted.to(torch.float64)
     known = photos + len(counting)
     plan = make_plan(scene, concatenate([counting, candidates.to(torch.float64)]), seed=seed, options=options)
-    planner = plan.planner(range(known) if wanted is None else range(photos, known))
+    told = wanted is not None
+    planner = plan.planner(range(photos if told else 0, known), turned_deg=TURNED_DEG if told else math.inf)
     return [planner.gain(known + i) for i in range(len(candidates))]

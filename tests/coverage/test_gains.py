@@ -35,7 +35,7 @@ def test_a_surface_seen_from_afar_is_less_certain_than_from_nearby(walls):
     # All of it is seen by all photos; only the angle differs.
     scene = walls.reconstruction(walls.wall(-0.5, 0.5, half_height=0.5), walls.cameras_at(-0.2, 0.2))
     plan = make_plan(scene, walls.cameras_at(0.0, 0.9), seed=0, options=walls.OPTIONS)
-    near, far = (plan.planner([i]).error for i in plan.candidates)
+    near, far = (plan.planner([i], turned_deg=20.0).error for i in plan.candidates)
     assert far > 1.5 * near
 
 
@@ -66,7 +66,9 @@ def test_a_hole_on_one_side_turns_people_to_that_side(walls, side, word):
     coverage, figures = analyse(scene, seed=0, options=walls.OPTIONS)
     best = coverage.next_photos[0]
     pose = best.camera.world_from_cam[0].numpy()
-    assert side * pose[0, 3] > -0.5, "the photos end at -1, and the wall goes on to 5"
+    edge = pose[:3, :3] @ np.array([0.5 * side, 0, 1])  # of the picture, on the side of the hole
+    reaches = side * (pose[0, 3] + edge[0] / edge[2] * 4)
+    assert reaches > 1.5, "the photos end at 1, and the wall goes on to 5"
     assert f"to the {word}" in best.text
     assert best.gain > 0.1 and coverage.verdict[0].startswith("The photos cover")
     assert sum(coverage.seen_shares) == pytest.approx(1)
