@@ -1,8 +1,9 @@
 """Settings of the joint optimisation."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from sparse3d.optim.growth import NO_GROWTH, GrowthConfig
 from sparse3d.optim.pose_solver import PoseSolverConfig
 from sparse3d.optim.terms.binocular import BinocularConfig
 from sparse3d.optim.terms.coherence import CoherenceConfig
@@ -26,20 +27,19 @@ class OptimConfig:
 
     Attributes:
         passes: how often each photo of three is visited; more of them memorise so few photos.
-        passes_growth: how many times more often each of many photos is visited, at most: in proportion to their number, since
-            what one memorises others contradict.
+        growth: what is more where there are more than three photos.
         iterations: steps in all, however many photos there are, as InstantSplat counts; 0 leaves it to `passes`.
         views_per_step: photos whose gradients make one step, their mean; 0 takes all of them.
         passes_choices: where there are some, `passes` becomes the one after which photos look best that were left out
             (`choose_passes`; at least three photos). It takes several times as long as optimising.
         ssim_weight: share of D-SSIM in the photometric loss, the rest is L1 (3DGS, Kerbl et al. 2023, eq. 7).
         depth_weight: weight of the prior's depth, in relative depth error times confidence.
-        mean_lr_px: first step of a certain Gaussian's centre, in pixels of the photo that it came from.
+        mean_lr_px: first step of a certain Gaussian's centre, in pixels of the photo that it came from, by three photos.
         mean_lr_final: share of the first step that is left at the end (exponential decay).
         confidence_beta: how many times farther than a certain one a Gaussian of no confidence may step
             (InstantSplat: lr * (1 + (beta - 1) * (1 - confidence)), with beta 100).
         colour_lr, sh_rest_lr, opacity_lr, scale_lr, quat_lr: Adam's steps of the other parameters.
-        sh_degree: of the colours' spherical harmonics, 0 to 3; higher ones memorise the few photos.
+        sh_degree: of the colours' spherical harmonics, 0 to 3, by few photos, which higher ones memorise.
         refine_poses: optimise the poses that are not known.
         refine_focal: optimise the focal lengths that are not known.
         pose_solver: how they are adjusted to the photos before there are Gaussians.
@@ -62,17 +62,17 @@ class OptimConfig:
     """
 
     passes: int = 40
-    passes_growth: float = 3.0
+    growth: GrowthConfig = field(default_factory=GrowthConfig)
     iterations: int = 0
     views_per_step: int = 1
     passes_choices: tuple[int, ...] = ()
     ssim_weight: float = 0.2
     depth_weight: float = 0.1
-    mean_lr_px: float = 0.05
+    mean_lr_px: float = 0.1
     mean_lr_final: float = 0.1
     confidence_beta: float = 10.0
     colour_lr: float = 0.0025
-    sh_rest_lr: float = 0.000125
+    sh_rest_lr: float = 0.0005
     opacity_lr: float = 0.01
     scale_lr: float = 0.005
     quat_lr: float = 0.001
@@ -113,8 +113,6 @@ class OptimConfig:
             raise ValueError(
                 "iterations and passes_choices are two ways of saying how long: set one of them to nothing"
             )
-        if self.passes_growth < 1:
-            raise ValueError(f"passes_growth must be 1 or more, got {self.passes_growth}")
         if any(choice < 1 for choice in self.passes_choices):
             raise ValueError(f"passes_choices must be positive, got {self.passes_choices}")
         if not 0 <= self.sh_degree <= 3:
@@ -128,9 +126,16 @@ class OptimConfig:
 
     def steps(self, photos: int) -> int:
         """Steps of the whole optimisation of so many photos."""
-        growth = min(max(photos / FEW_PHOTOS, 1.0), self.passes_growth)
-        return self.iterations or round(self.passes * growth) * self.steps_in_pass(photos)
+        return self.iterations or self.for_photos(photos).passes * self.steps_in_pass(photos)
 
-
-FEW_PHOTOS = 3
-"""As many have `OptimConfig.passes`."""
+    def for_photos(self, photos: int) -> "OptimConfig":
+        """The settings that hold for so many photos; nothing grows in them any more."""
+        factor = self.growth.step_factor(photos)
+        return replace(
+            self,
+            passes=round(self.passes * self.growth.pass_factor(photos)),
+            mean_lr_px=self.mean_lr_px * factor,
+            opacity_lr=self.opacity_lr * factor,
+            sh_degree=max(self.sh_degree, self.growth.least_sh_degree(photos)),
+            growth=NO_GROWTH,
+        )

@@ -70,6 +70,7 @@ def optimise(
     """
     if len(gaussians) == 0:
         raise ValueError("no Gaussians to optimise: the prior gave no depth")
+    config = config.for_photos(len(prior.cameras))
     orders = _view_orders(len(prior.cameras), config, seed)
     state = OptimiserState(gaussians, prior, config, iterations=len(orders), seed=seed)
     iteration = state.restore(checkpoints)

@@ -208,7 +208,8 @@ def _with_passes(
     choices, render = config.optim.passes_choices, RenderOptions(threads=config.threads or None)
     found = choose_passes(gaussians, prior, config.optim, choices, render=render, seed=config.seed)
     done(f"{found.passes} passes, by photos left out")
-    return replace(config, optim=replace(config.optim, passes=found.passes, passes_growth=1.0, passes_choices=()))
+    growth = replace(config.optim.growth, passes=1.0)
+    return replace(config, optim=replace(config.optim, passes=found.passes, growth=growth, passes_choices=()))
 
 
 def _optimised_line(result: OptimResult) -> str:

@@ -1,8 +1,9 @@
-"""Each photo has its own exposure and white balance: a gain and an offset a colour channel, found with the scene.
+"""Each photo has its own exposure and white balance: a gain for each colour channel, found with the scene.
 
-The affine appearance of Urban Radiance Fields (Rematas et al. 2022), diagonal here: few photos cannot tell channels
-apart that grow together. `rgb_i = exp(g_i - mean g) * rgb + b_i - mean b`: what all photos share stays with the scene, so
-that the scene has the photos' mean exposure. The camera's part is not in what is written: new views show the mean.
+The appearance of Urban Radiance Fields (Rematas et al. 2022), diagonal here, since few photos cannot tell channels apart that grow
+together, and without an offset, which would lighten what is black. `rgb_i = exp(g_i - mean g) * rgb`: what all photos share stays
+with the scene, so that the scene has the photos' mean exposure. The camera's part is not in what is written: new views show the
+mean.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ class ExposureConfig:
     """Settings of `Exposure`.
 
     Attributes:
-        lr: first step of a gain's logarithm and of an offset (colours are in [0, 1]); 0 turns it off.
+        lr: first step of a gain's logarithm; 0 turns it off.
         lr_final: share of the first step that is left at the end.
     """
 
@@ -35,38 +36,29 @@ class ExposureConfig:
 
 
 class Exposure(Term):
-    """A gain and an offset for each channel of each photo."""
+    """A gain for each channel of each photo."""
 
     def __init__(self, config: ExposureConfig, views: int) -> None:
         self.config = config
         self.log_gain = nn.Parameter(torch.zeros(views, 3))
-        self.offset = nn.Parameter(torch.zeros(views, 3))
-        self.adam = CameraAdam(
-            {"log_gain": self.log_gain, "offset": self.offset},
-            {name: Rate(config.lr, config.lr_final) for name in ("log_gain", "offset")},
-        )
+        self.adam = CameraAdam({"log_gain": self.log_gain}, {"log_gain": Rate(config.lr, config.lr_final)})
 
     def gains(self) -> Float[Tensor, "view 3"]:
         """Of every photo; their geometric mean is 1."""
         return (self.log_gain - self.log_gain.mean(0)).exp()
 
-    def offsets(self) -> Float[Tensor, "view 3"]:
-        """Of every photo; their mean is 0."""
-        return self.offset - self.offset.mean(0)
-
     def picture(self, step: Step, rgb: Float[Tensor, "1 h w 3"]) -> Float[Tensor, "1 h w 3"]:
-        return rgb * self.gains()[step.view].to(rgb.dtype) + self.offsets()[step.view].to(rgb.dtype)
+        return rgb * self.gains()[step.view].to(rgb.dtype)
 
     def after_backward(self, step: Step) -> None:
         self.adam.step(step.done)
         self.adam.forget_gradients()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        values = {"log_gain": self.log_gain, "offset": self.offset}
-        held = {name: value.detach().numpy().copy() for name, value in values.items()}
-        return held | {f"adam.{k}": v for k, v in self.adam.arrays().items()}
+        return {"log_gain": self.log_gain.detach().numpy().copy()} | {
+            f"adam.{k}": v for k, v in self.adam.arrays().items()
+        }
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        for name, value in {"log_gain": self.log_gain, "offset": self.offset}.items():
-            value.data.copy_(torch.from_numpy(arrays[name]))
+        self.log_gain.data.copy_(torch.from_numpy(arrays["log_gain"]))
         self.adam.restore({k.removeprefix("adam."): v for k, v in arrays.items() if k.startswith("adam.")})
