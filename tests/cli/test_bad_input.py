@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -351,7 +352,10 @@ def test_a_killed_run_goes_on_and_ctrl_c_keeps_what_is_done(small, tmp_path):
     command += [str(small / "photos"), "--out", str(run), "--config", str(tmp_path / "long.yaml")]
 
     def until(found) -> subprocess.Popen:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        heed = partial(
+            signal.signal, signal.SIGINT, signal.SIG_DFL
+        )  # tests in the background inherit that it is ignored
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
         deadline = time.monotonic() + 60
         while not found() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
