@@ -38,7 +38,7 @@ class OptimConfig:
         mean_lr_final: share of the first step that is left at the end (exponential decay).
         confidence_beta: how many times farther than a certain one a Gaussian of no confidence may step
             (InstantSplat: lr * (1 + (beta - 1) * (1 - confidence)), with beta 100).
-        colour_lr, sh_rest_lr, opacity_lr, scale_lr, quat_lr: Adam's steps of the other parameters.
+        colour_lr, sh_rest_lr, opacity_lr, scale_lr, quat_lr: Adam's steps of the other parameters, `opacity_lr` by three photos.
         sh_degree: of the colours' spherical harmonics, 0 to 3, by few photos, which higher ones memorise.
         refine_poses: optimise the poses that are not known.
         refine_focal: optimise the focal lengths that are not known.
