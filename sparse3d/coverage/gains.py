@@ -80,7 +80,7 @@ class Planner:
         self._information = pictures.position[self._taken].sum(0)
         self._unseen = (1 - pictures.seen[self._taken]).amin(0)
         self._revealed = torch.zeros_like(self._unseen)
-        self._turned = torch.stack([self._turn(self._taken, view) for view in self._wanted])
+        self._turned = self._turns(self._taken)
         self._error = self._expected(self._information, self._revealed, self._turned)
 
     @property
@@ -138,17 +138,22 @@ class Planner:
         """Information, as far as a matcher finds a further photo's surfaces again, how many further ones saw a patch, and how far
         each wanted picture turns away from them."""
         new = self._pictures.position[picture] * self._matchable(picture)[:, None, None]
-        turned = torch.stack([self._turn([picture], view) for view in self._wanted])
         return (
             self._information + new,
             self._revealed + self._pictures.seen[picture],
-            torch.minimum(self._turned, turned),
+            torch.minimum(self._turned, self._turns([picture])),
         )
 
     def _matchable(self, picture: int) -> Float[Tensor, " p"]:
         """How likely each patch in a picture is found again in one of the photos that saw it; 1 where none did."""
         likely = ((UNMATCHED_DEG - self._turn(self._taken, picture)) / (UNMATCHED_DEG - MATCHED_DEG)).clamp(0, 1)
         return torch.where((self._pictures.seen[self._taken] > 0).any(0), likely, 1.0)
+
+    def _turns(self, photos: Sequence[int]) -> Float[Tensor, "wanted p"]:
+        """`_turn` of every wanted picture; 0 where angles do not count."""
+        if math.isinf(self._turned_deg):
+            return torch.zeros(len(self._wanted), self._unseen.shape[0])
+        return torch.stack([self._turn(photos, view) for view in self._wanted])
 
     def _turn(self, photos: Sequence[int], picture: int) -> Float[Tensor, " p"]:
         """Smallest angle in degrees at each patch between a picture and one of the photos that saw it; 180 where none did."""

@@ -67,7 +67,7 @@ def choose_passes(
         raise ValueError(f"passes cannot be chosen beside a fixed number of iterations, {config.iterations}")
     owners = owner_views(gaussians, prior.cameras)
     pass_steps = config.steps_in_pass(count - 1)
-    schedule = replace(config, passes=choices[-1], growth=replace(config.growth, passes=1.0))
+    schedule = config.with_passes(choices[-1])
     longest = replace(schedule, log_every=pass_steps, uncertainty=UncertaintyConfig(layer=False))
     means = np.zeros(len(choices))
     for view in range(count):

@@ -128,6 +128,10 @@ class OptimConfig:
         """Steps of the whole optimisation of so many photos."""
         return self.iterations or self.for_photos(photos).passes * self.steps_in_pass(photos)
 
+    def with_passes(self, passes: int) -> "OptimConfig":
+        """The settings with so many passes, however many photos there are."""
+        return replace(self, passes=passes, growth=replace(self.growth, passes=1.0), passes_choices=())
+
     def for_photos(self, photos: int) -> "OptimConfig":
         """The settings that hold for so many photos; nothing grows in them any more."""
         factor = self.growth.step_factor(photos)

@@ -208,8 +208,7 @@ def _with_passes(
     choices, render = config.optim.passes_choices, RenderOptions(threads=config.threads or None)
     found = choose_passes(gaussians, prior, config.optim, choices, render=render, seed=config.seed)
     done(f"{found.passes} passes, by photos left out")
-    growth = replace(config.optim.growth, passes=1.0)
-    return replace(config, optim=replace(config.optim, passes=found.passes, growth=growth, passes_choices=()))
+    return replace(config, optim=config.optim.with_passes(found.passes))
 
 
 def _optimised_line(result: OptimResult) -> str:

@@ -352,9 +352,8 @@ def test_a_killed_run_goes_on_and_ctrl_c_keeps_what_is_done(small, tmp_path):
     command += [str(small / "photos"), "--out", str(run), "--config", str(tmp_path / "long.yaml")]
 
     def until(found) -> subprocess.Popen:
-        heed = partial(
-            signal.signal, signal.SIGINT, signal.SIG_DFL
-        )  # tests in the background inherit that it is ignored
+        # Tests that run in the background inherit that Ctrl-C is ignored, and so would this process.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
         deadline = time.monotonic() + 60
         while not found() and process.poll() is None and time.monotonic() < deadline:
