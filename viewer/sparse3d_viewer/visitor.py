@@ -48,7 +48,7 @@ class Visitor:
         self.painted: object = None
         self._session, self._on_click = session, on_click
         self._through: Viewpoint | None = None
-        self._arrived = False  # a message about where the eye was before may still be on its way
+        self._arrived, self._left = False, False  # at the place of that photo, and gone from there again
         self._run, self._shown, self._places_shown = -1, True, True
         self._frusta: list[viser.CameraFrustumHandle] = []
         self._ghosts: list[viser.CameraFrustumHandle] = []
@@ -63,7 +63,7 @@ class Visitor:
     @property
     def through(self) -> str:
         """Name of the photo whose place the visitor has not left; empty where there is none."""
-        return "" if self._through is None else self._through.name
+        return "" if self._through is None or self._left else self._through.name
 
     def follow(self, state: ViewState) -> None:
         """Show what the page shows."""
@@ -91,7 +91,7 @@ class Visitor:
         camera = self.client.camera
         goal = Keyframe(viewpoint.position, viewpoint.wxyz, viewpoint.fov_y_for(camera.aspect))
         with self._lock:
-            self._through, self._arrived = viewpoint, False
+            self._through, self._arrived, self._left = viewpoint, False, False
             self._colour_chosen()
         way = [goal] if at_once else flight(Keyframe.of(self.eye), goal)
         for place in way:
@@ -102,6 +102,8 @@ class Visitor:
             if place is not goal:
                 time.sleep(FLIGHT_S / len(way))
         with self._lock:
+            if self._through is viewpoint:  # the window may have changed its shape meanwhile
+                camera.fov = viewpoint.fov_y_for(camera.aspect)
             self._hide_nearby(camera)
 
     def _stand(self, place: Keyframe, distance: float) -> None:
@@ -123,7 +125,8 @@ class Visitor:
         """React to a move of the eye or a new size of the window; viser calls it on both.
 
         The whole photo stays in a window that changes its shape (as it does right after the page has opened, when the
-        panel unfolds), until the visitor walks away from the photo.
+        panel unfolds), until the visitor walks away from the photo. Messages about where the eye was before may come
+        late, also after some about where it was put; so an eye that is found at the photo's place never left it.
         """
         self.moved_at = time.monotonic()
         with self._lock:
@@ -132,10 +135,10 @@ class Visitor:
             if through is None:
                 return
             if np.linalg.norm(camera.position - through.position) <= STILL_THERE * through.distance:
-                self._arrived = True
+                self._arrived, self._left = True, False
                 camera.fov = through.fov_y_for(camera.aspect)
             elif self._arrived:
-                self._through = None
+                self._left = True
 
     def cover(self, picture: NDArray[np.uint8]) -> None:
         """Lay a picture (h w 3) over the whole scene."""
