@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from sparse3d.optim.cameras import CameraParameters
 from sparse3d.optim.config import OptimConfig
 from sparse3d.optim.losses import depth_loss
 from sparse3d.optim.progress import CheckpointStore, Progress, ProgressCallback, Snapshot
+from sparse3d.optim.running import RunningFit
 from sparse3d.optim.splats import SplatOptimiser
 from sparse3d.optim.terms.build import build_terms
 from sparse3d.optim.terms.interface import Step
@@ -23,9 +23,6 @@ from sparse3d.render.losses import photometric_loss
 from sparse3d.render.rasterise import RenderOptions, RenderOutput, rasterise
 
 logger = logging.getLogger(__name__)
-
-SMOOTHING = 0.9
-"""Share of the past in the running loss and PSNR that are shown: one photo's figure jumps."""
 
 STATE_FORMAT = 4
 """Of the arrays that a stopped run leaves; raised when they change their meaning."""
@@ -57,7 +54,7 @@ class OptimiserState:
         )
         self.confidences = [d.confidence * mask for d, mask in zip(prior.depths, prior.masks, strict=True)]
         self.history: list[dict[str, float]] = []
-        self.loss = self.mse = math.nan
+        self.fit = RunningFit()
 
     def step(self, iteration: int, views: Sequence[int], render: RenderOptions) -> None:
         """Render photos, compare, step by the mean of their gradients."""
@@ -73,7 +70,7 @@ class OptimiserState:
         for term in self.terms.values():
             term.after_backward(step)
         self._edit(step)
-        self._observe(*(sum(values) / len(steps) for values in zip(*found, strict=True)))
+        self.fit.add(*(sum(values) / len(steps) for values in zip(*found, strict=True)))
 
     def _backward(self, step: Step, photos: int) -> tuple[float, float]:
         """Add a photo's share to the gradients; returns its photometric loss and mean square error."""
@@ -142,16 +139,11 @@ class OptimiserState:
             for other in self.terms.values():
                 other.edited(edit)
 
-    def _observe(self, loss: float, mse: float) -> None:
-        keep = SMOOTHING if math.isfinite(self.loss) else 0.0
-        self.loss = loss if keep == 0 else keep * self.loss + (1 - keep) * loss
-        self.mse = mse if keep == 0 else keep * self.mse + (1 - keep) * mse
-
     def log(self, iteration: int, seconds: float, on_progress: ProgressCallback | None) -> None:
-        psnr = -10 * math.log10(max(self.mse, 1e-12))
-        self.history.append({"iteration": float(iteration), "loss": self.loss, "psnr": psnr, "seconds": seconds})
+        entry = self.fit.entry(iteration, seconds)
+        self.history.append(entry)
         if on_progress is not None:
-            on_progress(Progress(iteration, self.iterations, self.loss, psnr, seconds, self.snapshot))
+            on_progress(Progress(iteration, self.iterations, entry["loss"], entry["psnr"], seconds, self.snapshot))
 
     def snapshot(self) -> Snapshot:
         """Copies of the Gaussians, none left out yet, and of the cameras."""
@@ -166,7 +158,7 @@ class OptimiserState:
         columns = ("iteration", "loss", "psnr", "seconds")
         arrays["history"] = np.array([[row[c] for c in columns] for row in self.history]).reshape(-1, len(columns))
         arrays["format"] = np.array(STATE_FORMAT)
-        arrays["progress"] = np.array([iteration, self.loss, self.mse])
+        arrays["progress"] = np.array([iteration, self.fit.loss, self.fit.mse])
         return arrays
 
     def restore(self, checkpoints: CheckpointStore | None) -> int:
@@ -185,7 +177,8 @@ class OptimiserState:
             term.restore(_under(f"terms.{name}.", arrays))
         columns = ("iteration", "loss", "psnr", "seconds")
         self.history = [dict(zip(columns, map(float, row), strict=True)) for row in arrays["history"]]
-        iteration, self.loss, self.mse = (float(x) for x in arrays["progress"])
+        iteration, loss, mse = (float(x) for x in arrays["progress"])
+        self.fit = RunningFit(loss, mse)
         logger.info("going on from iteration %d of a run that was stopped", int(iteration))
         return int(iteration)
 

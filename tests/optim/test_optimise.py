@@ -133,7 +133,7 @@ def test_the_step_of_several_photos_follows_the_mean_of_their_gradients(scene, g
         some, config = choose_photos(prior, views), replace(QUICK, passes=1, views_per_step=together)
         state = OptimiserState(start, some, config, iterations=1, seed=0)
         state.step(0, range(len(views)), RenderOptions())
-        return {name: value.clone() for name, value in vars(state.splats.state.first).items()}, state.loss
+        return {name: value.clone() for name, value in vars(state.splats.state.first).items()}, state.fit.loss
 
     alone = [first_moments([view], 1) for view in range(3)]
     together, loss = first_moments([0, 1, 2], 3)

@@ -1,6 +1,5 @@
 """The training loop of 3D Gaussian Splatting (Kerbl et al. 2023): fixed cameras, L1 and D-SSIM, one photo a step."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,13 +14,12 @@ from sparse3d.bench.plain.splats import PlainSplats
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.gaussians import GaussianParams
 from sparse3d.kernels.adam import SplatRates
+from sparse3d.optim.running import RunningFit
 from sparse3d.render.losses import photometric_loss
 from sparse3d.render.rasterise import RenderOptions, rasterise
 
 EXTENT_MARGIN = 1.1
 """On the radius of the cameras, as 3DGS's code has it."""
-SMOOTHING = 0.9
-"""Share of the past in the running loss and PSNR of the history."""
 LOG_EVERY = 50
 
 
@@ -155,19 +153,15 @@ class _Curve:
 
     def __init__(self) -> None:
         self.entries: list[dict[str, float]] = []
-        self.loss = self.mse = math.nan
+        self.fit = RunningFit()
         self.started = time.monotonic()
 
     def add(self, iteration: int, loss: float, mse: float, *, last: bool) -> bool:
         """Take a step's figures in; returns whether they made an entry."""
-        keep = SMOOTHING if math.isfinite(self.loss) else 0.0
-        self.loss = loss if keep == 0 else keep * self.loss + (1 - keep) * loss
-        self.mse = mse if keep == 0 else keep * self.mse + (1 - keep) * mse
+        self.fit.add(loss, mse)
         if not last and iteration % LOG_EVERY:
             return False
-        psnr = -10 * math.log10(max(self.mse, 1e-12))
-        seconds = time.monotonic() - self.started
-        self.entries.append({"iteration": float(iteration), "loss": self.loss, "psnr": psnr, "seconds": seconds})
+        self.entries.append(self.fit.entry(iteration, time.monotonic() - self.started))
         return True
 
     @contextmanager
