@@ -130,8 +130,8 @@ def _grid(
 ) -> Cells:
     """Background colour and inverse depth on a grid that reaches beyond the frame."""
     pad = int(np.ceil(config.margin * max(belongs.shape) / side))
-    coarse, weight = _cell_means(planes, belongs, side)
-    filled = _push_pull(*(np.pad(x, ((pad, pad), (pad, pad)) + ((0, 0),) * (x.ndim - 2)) for x in (coarse, weight)))
+    filled = _filled(planes, belongs, side, pad)
+    colours = _with_darkness(filled, planes, belongs, side, pad, config.step)
     ys, xs = np.nonzero(filled[..., 3] > 0)
     count = len(xs)
     depth = (1 + config.behind) / filled[ys, xs, 3]
@@ -141,10 +141,66 @@ def _grid(
         side=np.full(count, side, np.float32),
         depth=depth.astype(np.float32),
         normal=np.broadcast_to(np.array([0, 0, -1], np.float32), (count, 3)).copy(),
-        colour=filled[ys, xs, :3].astype(np.float32),
+        colour=colours[ys, xs].astype(np.float32),
         confidence=np.full(count, BACKDROP_CONFIDENCE, np.float32),
         support=np.zeros(count, np.int64),
     )
+
+
+def _filled(
+    planes: Float32[np.ndarray, "h w c"], counts: Bool[np.ndarray, "h w"], side: int, pad: int
+) -> Float32[np.ndarray, "rows columns c"]:
+    """Means over squares of the pixels that count, continued where none does and `pad` squares beyond the frame."""
+    means, weight = _cell_means(planes, counts, side)
+    return _push_pull(np.pad(means, ((pad, pad), (pad, pad), (0, 0))), np.pad(weight, pad))
+
+
+def _with_darkness(
+    filled: Float32[np.ndarray, "rows columns 4"],
+    planes: Float32[np.ndarray, "h w 4"],
+    belongs: Bool[np.ndarray, "h w"],
+    side: int,
+    pad: int,
+    step: float,
+) -> Float32[np.ndarray, "rows columns 3"]:
+    """Colours of the squares: dark where they are as far as darkness.
+
+    Colours are continued from all around, so that behind the rim of a bright object before darkness they are mixed of both, and
+    stand beside it as pale rags when seen from elsewhere. So they are continued once more from the pixels at about their own depth
+    alone, and where that is dark they are. Other colours stay mixed: a guess had better be smooth.
+    """
+    colours = filled[..., :3].copy()
+    logs = np.log(planes[..., 3], out=np.full(belongs.shape, np.nan, np.float32), where=belongs)
+    if not belongs.any():
+        return colours
+    low, high = np.nanpercentile(logs, OUTLYING), np.nanpercentile(logs, 100 - OUTLYING)
+    count = int(np.clip(np.ceil((high - low) / np.log1p(step)), 1, MAX_LAYERS))
+    thickness = max((high - low) / count, np.log1p(step) / MAX_LAYERS)
+    layer = np.clip((np.log(np.maximum(filled[..., 3], 1 / UNKNOWN)) - low) // thickness, 0, count - 1)
+    for i in range(count):
+        of_layer = layer == i
+        near = belongs & (np.abs(logs - (low + (i + 0.5) * thickness)) <= LAYER_REACH * thickness)
+        if of_layer.any() and near.mean() >= MIN_LAYER:
+            own = _filled(planes[..., :3], near, side, pad)
+            dark = of_layer & (own.max(-1) < DARK)
+            colours[dark] = own[dark]
+    return colours
+
+
+OUTLYING = 0.5
+"""Percentile of the background's depths at which the layers begin and end."""
+
+MAX_LAYERS = 24
+"""Of depth, each filled by itself."""
+
+LAYER_REACH = 1.5
+"""Pixels count for a layer within so many of its thickness of its middle: its neighbours' too."""
+
+DARK = 0.1
+"""The lightest channel of darkness is below this."""
+
+MIN_LAYER = 0.002
+"""Share of the photo from which a layer's own pixels colour it."""
 
 
 def _farthest_around(

@@ -92,3 +92,18 @@ def test_a_cell_has_the_mean_of_what_the_photos_show_there():
     hidden = backdrop_cells([near, beside], [inverse, inverse * 1.2], [inverse > 0] * 2, CONFIG, max_gaussians=100_000)
     wall = (hidden[0].x > 100) & (hidden[0].x < 150) & (hidden[0].y > 0) & (hidden[0].y < HEIGHT)
     assert np.abs(hidden[0].colour[wall] - [0.1, 0.7, 0.1]).max() < 0.05, "a sure surface hides it from the other photo"
+
+
+def test_behind_the_rim_of_a_bright_post_before_darkness_it_is_dark():
+    """The middle of a wide post counts as a background of its own, whose colour must not show where the far one is."""
+    colour, inverse = post_before_a_wall()
+    colour[:] = 0.02
+    colour[:, 30:130], inverse[:, 30:130] = 0.9, 1 / 2
+    config = BackdropConfig(cell_px=4, window=0.2)
+    [cells] = backdrop_cells([view_at(0.0, colour)], [inverse], [inverse > 0], config, max_gaussians=100_000)
+    inside = (cells.x > 0) & (cells.x < WIDTH) & (cells.y > 0) & (cells.y < HEIGHT)
+    far_behind = inside & (cells.depth > 3.4) & (np.abs(cells.x - 80) < 48)
+    assert far_behind.any()
+    assert cells.colour[far_behind].max() < 0.1
+    middle = inside & (np.abs(cells.x - 80) < 8)
+    assert cells.colour[middle].min() > 0.8
