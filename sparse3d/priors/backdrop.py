@@ -170,9 +170,10 @@ def _with_darkness(
     alone, and where that is dark they are. Other colours stay mixed: a guess had better be smooth.
     """
     colours = filled[..., :3].copy()
-    logs = np.log(planes[..., 3], out=np.full(belongs.shape, np.nan, np.float32), where=belongs)
-    if not belongs.any():
+    darkness = belongs & (planes[..., :3].max(-1) < DARK)
+    if not darkness.any():
         return colours
+    logs = np.log(planes[..., 3], out=np.full(belongs.shape, np.nan, np.float32), where=belongs)
     low, high = np.nanpercentile(logs, OUTLYING), np.nanpercentile(logs, 100 - OUTLYING)
     count = int(np.clip(np.ceil((high - low) / np.log1p(step)), 1, MAX_LAYERS))
     thickness = max((high - low) / count, np.log1p(step) / MAX_LAYERS)
@@ -180,7 +181,7 @@ def _with_darkness(
     for i in range(count):
         of_layer = layer == i
         near = belongs & (np.abs(logs - (low + (i + 0.5) * thickness)) <= LAYER_REACH * thickness)
-        if of_layer.any() and near.mean() >= MIN_LAYER:
+        if of_layer.any() and near.mean() >= MIN_LAYER and (near & darkness).any():
             own = _filled(planes[..., :3], near, side, pad)
             dark = of_layer & (own.max(-1) < DARK)
             colours[dark] = own[dark]
