@@ -33,6 +33,7 @@ class BackdropConfig:
         beside_factor: how many times larger it is beyond the photo's frame.
         window: side of the square in which the farthest depth counts as background, in longer sides of the photo.
         step: relative difference of inverse depth from which the background is another surface.
+        dark: what is as far away as pixels darker than this (their lightest channel) is dark, too; 0 for off.
         behind: relative distance by which it stands behind the surface that it continues.
         opacity: of its Gaussians at the start; few of them stand behind one another.
         scale: their standard deviation in sides of their square, so wide that no gap shows between them.
@@ -47,6 +48,7 @@ class BackdropConfig:
     beside_factor: int = 4
     window: float = 0.08
     step: float = 0.08
+    dark: float = 0.1
     behind: float = 0.01
     opacity: float = 0.9
     scale: float = 0.84
@@ -131,7 +133,7 @@ def _grid(
     """Background colour and inverse depth on a grid that reaches beyond the frame."""
     pad = int(np.ceil(config.margin * max(belongs.shape) / side))
     filled = _filled(planes, belongs, side, pad)
-    colours = _with_darkness(filled, planes, belongs, side, pad, config.step)
+    colours = _with_darkness(filled, planes, belongs, side, pad, config)
     ys, xs = np.nonzero(filled[..., 3] > 0)
     count = len(xs)
     depth = (1 + config.behind) / filled[ys, xs, 3]
@@ -161,7 +163,7 @@ def _with_darkness(
     belongs: Bool[np.ndarray, "h w"],
     side: int,
     pad: int,
-    step: float,
+    config: BackdropConfig,
 ) -> Float32[np.ndarray, "rows columns 3"]:
     """Colours of the squares: dark where they are as far as darkness.
 
@@ -170,20 +172,20 @@ def _with_darkness(
     alone, and where that is dark they are. Other colours stay mixed: a guess had better be smooth.
     """
     colours = filled[..., :3].copy()
-    darkness = belongs & (planes[..., :3].max(-1) < DARK)
+    darkness = belongs & (planes[..., :3].max(-1) < config.dark)
     if not darkness.any():
         return colours
     logs = np.log(planes[..., 3], out=np.full(belongs.shape, np.nan, np.float32), where=belongs)
     low, high = np.nanpercentile(logs, OUTLYING), np.nanpercentile(logs, 100 - OUTLYING)
-    count = int(np.clip(np.ceil((high - low) / np.log1p(step)), 1, MAX_LAYERS))
-    thickness = max((high - low) / count, np.log1p(step) / MAX_LAYERS)
+    count = int(np.clip(np.ceil((high - low) / np.log1p(config.step)), 1, MAX_LAYERS))
+    thickness = max((high - low) / count, np.log1p(config.step) / MAX_LAYERS)
     layer = np.clip((np.log(np.maximum(filled[..., 3], 1 / UNKNOWN)) - low) // thickness, 0, count - 1)
     for i in range(count):
         of_layer = layer == i
         near = belongs & (np.abs(logs - (low + (i + 0.5) * thickness)) <= LAYER_REACH * thickness)
         if of_layer.any() and near.mean() >= MIN_LAYER and (near & darkness).any():
             own = _filled(planes[..., :3], near, side, pad)
-            dark = of_layer & (own.max(-1) < DARK)
+            dark = of_layer & (own.max(-1) < config.dark)
             colours[dark] = own[dark]
     return colours
 
@@ -196,9 +198,6 @@ MAX_LAYERS = 24
 
 LAYER_REACH = 1.5
 """Pixels count for a layer within so many of its thickness of its middle: its neighbours' too."""
-
-DARK = 0.1
-"""The lightest channel of darkness is below this."""
 
 MIN_LAYER = 0.002
 """Share of the photo from which a layer's own pixels colour it."""

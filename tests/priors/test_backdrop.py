@@ -99,11 +99,17 @@ def test_behind_the_rim_of_a_bright_post_before_darkness_it_is_dark():
     colour, inverse = post_before_a_wall()
     colour[:] = 0.02
     colour[:, 30:130], inverse[:, 30:130] = 0.9, 1 / 2
-    config = BackdropConfig(cell_px=4, window=0.2)
-    [cells] = backdrop_cells([view_at(0.0, colour)], [inverse], [inverse > 0], config, max_gaussians=100_000)
-    inside = (cells.x > 0) & (cells.x < WIDTH) & (cells.y > 0) & (cells.y < HEIGHT)
-    far_behind = inside & (cells.depth > 3.4) & (np.abs(cells.x - 80) < 48)
-    assert far_behind.any()
-    assert cells.colour[far_behind].max() < 0.1
-    middle = inside & (np.abs(cells.x - 80) < 8)
-    assert cells.colour[middle].min() > 0.8
+
+    def behind_rim_and_middle(dark):
+        config = BackdropConfig(cell_px=4, window=0.2, dark=dark)
+        [cells] = backdrop_cells([view_at(0.0, colour)], [inverse], [inverse > 0], config, max_gaussians=100_000)
+        inside = (cells.x > 0) & (cells.x < WIDTH) & (cells.y > 0) & (cells.y < HEIGHT)
+        far_behind = inside & (cells.depth > 3.4) & (np.abs(cells.x - 80) < 48)
+        assert far_behind.any()
+        return cells.colour[far_behind], cells.colour[inside & (np.abs(cells.x - 80) < 8)]
+
+    rim, middle = behind_rim_and_middle(0.1)
+    assert rim.max() < 0.1
+    assert middle.min() > 0.8
+    mixed, _ = behind_rim_and_middle(0.0)
+    assert mixed.max() > 0.1, "off, the post's colour shows there"
