@@ -134,12 +134,13 @@ class OptimConfig:
 
     def for_photos(self, photos: int) -> "OptimConfig":
         """The settings that hold for so many photos; nothing grows in them any more."""
-        factor = self.growth.step_factor(photos)
+        often, far = self.growth.pass_factor(photos), self.growth.step_factor(photos)
         return replace(
             self,
-            passes=round(self.passes * self.growth.pass_factor(photos)),
-            mean_lr_px=self.mean_lr_px * factor,
-            opacity_lr=self.opacity_lr * factor,
+            passes=round(self.passes * often),
+            mean_lr_px=self.mean_lr_px * far,
+            opacity_lr=self.opacity_lr * far,
+            exposure=replace(self.exposure, lr=self.exposure.lr / (often * far)),
             sh_degree=max(self.sh_degree, self.growth.least_sh_degree(photos)),
             growth=NO_GROWTH,
         )

@@ -2,6 +2,9 @@
 
 With three photos short schedules, short steps and colours of one kind for all directions leave the best views between them. From
 six on these hold back what the photos would agree on (docs/optimisation.md has the measurements).
+
+A photo's exposure is the exception: its steps become shorter by both factors, so that in all it may go about as far as with three
+photos. What has the mean exposure of all photos looks wrong beside each, and new views are near to some of them.
 """
 
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ from sparse3d.optim.progress import StopTraining
 from sparse3d.optim.state import OptimiserState
 from sparse3d.optim.terms.coherence import CoherenceConfig
 from sparse3d.optim.terms.dropout import DropoutConfig
+from sparse3d.optim.terms.exposure import ExposureConfig
 from sparse3d.optim.terms.footprint import FootprintConfig
 from sparse3d.optim.terms.relative_depth import RelativeDepthConfig
 from sparse3d.render.rasterise import RenderOptions
@@ -100,6 +101,8 @@ def test_many_photos_are_visited_more_often_and_may_change_more():
     assert few == replace(QUICK, growth=NO_GROWTH)
     assert six.mean_lr_px == pytest.approx(2 * few.mean_lr_px) and six.opacity_lr == pytest.approx(2 * few.opacity_lr)
     assert many.mean_lr_px == pytest.approx(3 * few.mean_lr_px)
+    exposed = replace(QUICK, exposure=ExposureConfig(lr=0.024))
+    assert [exposed.for_photos(n).exposure.lr for n in (3, 6, 24)] == pytest.approx([0.024, 0.003, 0.002])
     assert (few.sh_degree, six.sh_degree, replace(QUICK, sh_degree=2).for_photos(6).sh_degree) == (0, 1, 2)
     assert six.for_photos(6) == six, "nothing grows twice"
 

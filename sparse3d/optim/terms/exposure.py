@@ -23,7 +23,7 @@ class ExposureConfig:
     """Settings of `Exposure`.
 
     Attributes:
-        lr: first step of a gain's logarithm; 0 turns it off.
+        lr: first step of a gain's logarithm, by three photos; 0 turns it off.
         lr_final: share of the first step that is left at the end.
     """
 
