@@ -21,6 +21,8 @@ pytestmark = pytest.mark.browser
 def _tools_tab(visit):
     visit.tab("Tools")
     visit.look_through("first.jpg")
+    # An earlier download is told of over the scene, where a blob is.
+    wait_for(lambda: visit.page.get_by_role("alert").count() == 0, "earlier notifications to leave")
     wait_for(lambda: blobs_are_placed(visit, 0), "the first photo's view")
 
 
