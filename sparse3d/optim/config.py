@@ -135,12 +135,13 @@ class OptimConfig:
     def for_photos(self, photos: int) -> "OptimConfig":
         """The settings that hold for so many photos; nothing grows in them any more."""
         often, far = self.growth.pass_factor(photos), self.growth.step_factor(photos)
+        further = 1.0 if self.iterations else often * far  # a fixed number of steps takes an exposure no farther
         return replace(
             self,
             passes=round(self.passes * often),
             mean_lr_px=self.mean_lr_px * far,
             opacity_lr=self.opacity_lr * far,
-            exposure=replace(self.exposure, lr=self.exposure.lr / (often * far)),
+            exposure=replace(self.exposure, lr=self.exposure.lr / further),
             sh_degree=max(self.sh_degree, self.growth.least_sh_degree(photos)),
             growth=NO_GROWTH,
         )

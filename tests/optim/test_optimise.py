@@ -103,6 +103,7 @@ def test_many_photos_are_visited_more_often_and_may_change_more():
     assert many.mean_lr_px == pytest.approx(3 * few.mean_lr_px)
     exposed = replace(QUICK, exposure=ExposureConfig(lr=0.024))
     assert [exposed.for_photos(n).exposure.lr for n in (3, 6, 24)] == pytest.approx([0.024, 0.003, 0.002])
+    assert replace(exposed, iterations=7).for_photos(24).exposure.lr == 0.024, "as many steps as with three photos"
     assert (few.sh_degree, six.sh_degree, replace(QUICK, sh_degree=2).for_photos(6).sh_degree) == (0, 1, 2)
     assert six.for_photos(6) == six, "nothing grows twice"
 
