@@ -26,7 +26,7 @@ NOISE = 0.03
 CORRELATED = 9.0
 """Residuals of a patch go together: their information is that of so many times fewer."""
 DEFAULT_SIGMA = 0.003
-"""Of a camera whose prior does not tell how far it may be off: radians, and shares of the median depth."""
+"""Along and about each axis, where the prior does not tell how far a camera may be off: shares of the median depth, radians."""
 MAX_STEP = 0.02
 """Logarithm of depth by which a patch moves at most in one step."""
 SPREAD_PX = 8.0
@@ -41,7 +41,8 @@ class PoseSolverConfig:
         steps: Gauss-Newton steps; 0 turns it off.
         patches: of each view at most.
         huber: root mean square difference of grey values from which a patch counts less.
-        depth_sigma: relative standard deviation of the prior's depth.
+        depth_sigma: relative standard deviation of the prior's depth. Wide: that depth was found in these very photos with the
+            cameras as they were, and holds them there if it is believed (docs/optimisation.md).
         focal_sigma: the same of its focal length.
         damping: share of the diagonal that is added to it (Levenberg 1944; Marquardt 1963), ten times more after a bad step.
     """
@@ -49,7 +50,7 @@ class PoseSolverConfig:
     steps: int = 6
     patches: int = 4000
     huber: float = 0.005
-    depth_sigma: float = 0.01
+    depth_sigma: float = 0.1
     focal_sigma: float = 0.01
     damping: float = 1e-4
 
@@ -131,7 +132,8 @@ def _pose_problem(prior: GeometryPrior, config: PoseSolverConfig, free: ndarray,
     unit = float(np.median(np.concatenate([photo.depth[photo.depth > 0] for photo in photos])))
     position, rotation = np.full(views, DEFAULT_SIGMA * unit), np.full(views, DEFAULT_SIGMA)
     if prior.pose_sigmas is not None:
-        told = prior.pose_sigmas.position.double().numpy(), np.deg2rad(prior.pose_sigmas.rotation_deg.double().numpy())
+        whole = prior.pose_sigmas.position.double().numpy(), np.deg2rad(prior.pose_sigmas.rotation_deg.double().numpy())
+        told = [sigma / np.sqrt(3) for sigma in whole]  # of each axis
         position, rotation = np.where(told[0] > 0, told[0], position), np.where(told[1] > 0, told[1], rotation)
     poses = np.stack([position] * 3 + [rotation] * 3, 1).ravel()
     sigmas = np.concatenate([poses, np.full(len(free) - len(poses), config.focal_sigma)])

@@ -8,8 +8,9 @@ import torch
 from toy import toy_cameras, toy_params, toy_prior, with_cameras
 
 from sparse3d.core import se3
+from sparse3d.core.geometry_prior import PoseSigmas
 from sparse3d.optim.photo_pairs import choose_patches, grey_photos, linearise
-from sparse3d.optim.pose_solver import PoseSolverConfig, solve_cameras
+from sparse3d.optim.pose_solver import DEFAULT_SIGMA, PoseSolverConfig, solve_cameras
 
 WIDTH, HEIGHT = 192, 144
 
@@ -75,6 +76,18 @@ def test_a_moved_camera_moves_back(scene):
     assert off(solved.cameras) < 0.3 * off(prior.cameras)
     assert torch.allclose(solved.cameras.cam_from_world[0], prior.cameras.cam_from_world[0], atol=1e-12)
     assert torch.allclose(solved.full_cameras.cam_from_world, solved.cameras.cam_from_world)
+
+
+def test_what_the_prior_tells_is_shared_by_three_axes(scene):
+    """Its standard deviations are of whole vectors, those taken where it does not tell are of an axis."""
+    prior = moved(scene, [0.004, 0.002, 0.0, 0.0, 0.002, 0.0])
+    unit = float(torch.cat([d.depth[d.depth > 0] for d in prior.depths]).median())
+    whole = torch.full((3,), 3**0.5 * DEFAULT_SIGMA, dtype=torch.float64)
+    told = dataclasses.replace(prior, pose_sigmas=PoseSigmas(whole.rad2deg(), whole * unit))
+    poses = solve(prior).cameras.cam_from_world
+    assert torch.allclose(solve(told).cameras.cam_from_world, poses, atol=1e-7)
+    firm = dataclasses.replace(prior, pose_sigmas=PoseSigmas(whole.rad2deg() / 10, whole * unit / 10))
+    assert not torch.allclose(solve(firm).cameras.cam_from_world, poses, atol=1e-4)
 
 
 def test_a_wrong_focal_length_is_adjusted_for_all_that_share_it(scene):
