@@ -12,10 +12,9 @@ from sparse3d.priors.stereo.match_graph import build_graph
 from sparse3d.priors.stereo.model import Model, project
 from sparse3d.priors.stereo.patch_alignment import align_tracks, load_matching_images
 from sparse3d.priors.stereo.track_extension import extend_tracks
-from sparse3d.priors.stereo.tracks import Tracks
 from sparse3d.priors.stereo.triangulation import Structure, triangulate
 
-from .camera_scene import Scene, make_scene
+from .camera_scene import Scene, make_scene, observations, surface_points, visible
 
 CONFIG = CameraConfig(features="sift")
 ALIGNED_PX = 0.15
@@ -31,40 +30,6 @@ def scene() -> Scene:
 def model(scene: Scene) -> Model:
     """The true cameras."""
     return known.initial_model(scene.images, scene.cameras, CONFIG)
-
-
-def surface_points(scene: Scene, model: Model) -> np.ndarray:
-    """Points of the scene's surfaces that the first photo shows, away from depth edges and the border."""
-    depth = scene.depths[0]
-    rng = np.random.default_rng(0)
-    rows, cols = rng.integers(30, depth.shape[0] - 30, 600), rng.integers(30, depth.shape[1] - 30, 600)
-    around = np.stack([depth[rows + dy, cols + dx] for dy in (-12, 0, 12) for dx in (-12, 0, 12)])
-    flat = np.isfinite(around).all(0) & (np.ptp(around, axis=0) < 0.5)
-    rows, cols = rows[flat], cols[flat]
-    cam = np.stack([cols + 0.5, rows + 0.5, np.ones(len(rows))]) * depth[rows, cols]
-    rays = np.linalg.inv(scene.cameras.K[0].numpy()) @ cam
-    pose = model.cam_from_world[0]
-    return (pose[:3, :3].T @ (rays - pose[:3, 3:])).T
-
-
-def visible(scene: Scene, model: Model, view: int, points: np.ndarray) -> np.ndarray:
-    pixels, depth = project(model, np.full(len(points), view), points)
-    cols, rows = pixels.astype(int).T
-    inside = (cols >= 12) & (rows >= 12) & (cols < 388) & (rows < 288)
-    seen = np.full(len(points), np.nan)
-    seen[inside] = scene.depths[view][rows[inside], cols[inside]]
-    return np.abs(seen / depth - 1) < 0.005
-
-
-def observations(scene: Scene, model: Model, points: np.ndarray, views: list[int], noise: float) -> Tracks:
-    """Of points that all these views show; the first view is exact."""
-    shown = np.logical_and.reduce([visible(scene, model, v, points) for v in views])
-    points = points[shown]
-    at = np.tile(views, len(points))
-    owners = np.repeat(np.arange(len(points)), len(views))
-    pixels, _ = project(model, at, points[owners])
-    off = np.random.default_rng(1).normal(scale=noise, size=pixels.shape) * (at != views[0])[:, None]
-    return Tracks(at, owners, pixels + off, np.full(len(at), 1.0), len(points))
 
 
 def test_patches_bring_observations_to_a_fraction_of_a_pixel(scene, model):
