@@ -30,7 +30,7 @@ from sparse3d.priors.stereo.two_view import MatchGraph
 logger = logging.getLogger(__name__)
 
 TRIAL_SIDE = 320
-"""Larger side of the photos whose depth decides on a distance: three seconds a trial on two cores."""
+"""Larger side of the photos whose depth decides on a distance: five seconds a trial on two cores."""
 
 VAGUE_FOCAL_SIGMA = 0.1
 """From this standard deviation of the logarithmic focal length on, the user is told that the photos hardly fix it."""
