@@ -10,13 +10,12 @@ from sparse3d.core.geometry_prior import CameraPrior, PoseSigmas
 from sparse3d.priors.stereo import known
 from sparse3d.priors.stereo.attempt import Attempt
 from sparse3d.priors.stereo.config import CameraConfig
-from sparse3d.priors.stereo.depth import estimate_depth
-from sparse3d.priors.stereo.depth_config import DepthConfig
 from sparse3d.priors.stereo.distances import (
     DISTANCE_SIGMA,
     FACTORS,
     FEW_POINTS,
     MovedView,
+    dense_stereo,
     settle_distance,
     with_uncertain_distance,
 )
@@ -58,12 +57,11 @@ def attempt(scene: Scene, *, in_all: int = 0, wrong: float = WRONG, free: bool =
         int(starts[-1]),
     )
     model = replace(model, pose_free=np.full(3, free))
-    structure = triangulate(model, tracks, min_angle_deg=CONFIG.min_angle_deg)
     poses, middle = model.cam_from_world.copy(), model.centres[1]
     poses[2, :3, 3] = -poses[2, :3, :3] @ (middle + wrong * (model.centres[2] - middle))
-    if in_all == 0:
-        structure = triangulate(model.with_poses(poses), tracks, min_angle_deg=CONFIG.min_angle_deg)
-    return Attempt(MatchGraph((), (), (), (), ()), tracks, Solution(model.with_poses(poses), structure, {}))
+    model = model.with_poses(poses)
+    structure = triangulate(model, tracks, min_angle_deg=CONFIG.min_angle_deg)
+    return Attempt(MatchGraph((), (), (), (), ()), tracks, Solution(model, structure, {}))
 
 
 def distance(found: Attempt, scene: Scene) -> float:
@@ -73,18 +71,10 @@ def distance(found: Attempt, scene: Scene) -> float:
 
 
 def test_dense_stereo_finds_the_distance(scene):
-    tried = []
-
-    def confirmed(found: Attempt) -> int:
-        prior = to_camera_prior(scene.images, None, found.solution, found.tracks, (), (), "trial", CONFIG)
-        depths = estimate_depth(prior, scene.images, DepthConfig(max_side=160)).depths
-        tried.append(sum(int((depth.support >= 2).sum()) for depth in depths))
-        return tried[-1]
-
     start = attempt(scene)
-    settled, moved = settle_distance(start, confirmed, CONFIG)
+    settled, moved = settle_distance(start, dense_stereo(scene.images, CONFIG, max_side=160), CONFIG)
     assert distance(start, scene) == pytest.approx(WRONG)
-    assert distance(settled, scene) == pytest.approx(1, abs=0.03), tried
+    assert distance(settled, scene) == pytest.approx(1, abs=0.03)
     assert moved == MovedView(view=2, partner=1)
     kept = settled.solution.model
     assert np.array_equal(kept.cam_from_world[:2], start.solution.model.cam_from_world[:2])

@@ -11,11 +11,9 @@ from sparse3d.core.errors import InputError
 from sparse3d.core.geometry_prior import CameraPrior
 from sparse3d.core.images import ImageSet
 from sparse3d.priors.stereo import known as known_cameras
-from sparse3d.priors.stereo.attempt import Attempt, attempt, improve, settle_frame
+from sparse3d.priors.stereo.attempt import attempt, improve, settle_frame
 from sparse3d.priors.stereo.config import CameraConfig
-from sparse3d.priors.stereo.depth import estimate_depth
-from sparse3d.priors.stereo.depth_config import DepthConfig
-from sparse3d.priors.stereo.distances import Confirmed, settle_distance, with_uncertain_distance
+from sparse3d.priors.stereo.distances import dense_stereo, settle_distance, with_uncertain_distance
 from sparse3d.priors.stereo.features import resolve_features
 from sparse3d.priors.stereo.match_graph import build_graph, combine
 from sparse3d.priors.stereo.model import Model
@@ -28,9 +26,6 @@ from sparse3d.priors.stereo.turning import link_by_turns
 from sparse3d.priors.stereo.two_view import MatchGraph
 
 logger = logging.getLogger(__name__)
-
-TRIAL_SIDE = 320
-"""Larger side of the photos whose depth decides on a distance: five seconds a trial on two cores."""
 
 VAGUE_FOCAL_SIGMA = 0.1
 """From this standard deviation of the logarithmic focal length on, the user is told that the photos hardly fix it."""
@@ -83,7 +78,7 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
     found = drop_contradicted(found, config)
     if found.placed >= 2:
         found = polish(found, images, config, seed=seed)
-    found, moved = settle_distance(found, _dense_stereo(images, known, config), config)
+    found, moved = settle_distance(found, dense_stereo(images, config), config)
     found = settle_frame(found, model)
     solution, tracks = found.solution, found.tracks
     if solution.model.placed.sum() < 2:
@@ -97,17 +92,6 @@ def estimate_cameras(images: ImageSet, known: Cameras | None, config: CameraConf
     reasons = _reasons(images, solution, tracks, graph)
     prior = to_camera_prior(images, known, solution, tracks, reasons, warnings, source, config)
     return prior if moved is None else with_uncertain_distance(prior, moved)
-
-
-def _dense_stereo(images: ImageSet, known: Cameras | None, config: CameraConfig) -> Confirmed:
-    """Depth maps of small photos, and how many of their pixels two other photos confirm."""
-
-    def confirmed(found: Attempt) -> int:
-        prior = to_camera_prior(images, known, found.solution, found.tracks, (), (), "trial", config)
-        depths = estimate_depth(prior, images, DepthConfig(max_side=TRIAL_SIDE)).depths
-        return sum(int((depth.support >= 2).sum()) for depth in depths)
-
-    return confirmed
 
 
 def _check_given(model: Model, graph: MatchGraph) -> list[str]:

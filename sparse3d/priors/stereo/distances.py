@@ -14,8 +14,12 @@ import numpy as np
 import torch
 
 from sparse3d.core.geometry_prior import CameraPrior, PoseSigmas
+from sparse3d.core.images import ImageSet
 from sparse3d.priors.stereo.attempt import Attempt
 from sparse3d.priors.stereo.config import CameraConfig
+from sparse3d.priors.stereo.depth import estimate_depth
+from sparse3d.priors.stereo.depth_config import DepthConfig
+from sparse3d.priors.stereo.output import to_camera_prior
 from sparse3d.priors.stereo.registration import Solution
 from sparse3d.priors.stereo.triangulation import triangulate
 
@@ -33,6 +37,9 @@ LEAD = 1.5
 DISTANCE_SIGMA = 0.03
 """Relative standard deviation of a distance settled so: a third of a step."""
 
+TRIAL_SIDE = 320
+"""Larger side of the photos whose depth decides on a distance, in pixels: five seconds a trial on two cores."""
+
 Confirmed = Callable[[Attempt], int]
 """How many pixels' depths are confirmed by two other photos."""
 
@@ -43,6 +50,17 @@ class MovedView:
 
     view: int
     partner: int
+
+
+def dense_stereo(images: ImageSet, config: CameraConfig, *, max_side: int = TRIAL_SIDE) -> Confirmed:
+    """Depth maps of small photos, and how many of their pixels two other photos confirm."""
+
+    def confirmed(found: Attempt) -> int:
+        prior = to_camera_prior(images, None, found.solution, found.tracks, (), (), "trial", config)
+        depths = estimate_depth(prior, images, DepthConfig(max_side=max_side)).depths
+        return sum(int((depth.support >= 2).sum()) for depth in depths)
+
+    return confirmed
 
 
 def settle_distance(found: Attempt, confirmed: Confirmed, config: CameraConfig) -> tuple[Attempt, MovedView | None]:
