@@ -11,7 +11,7 @@ from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError, MissingDependency
 from sparse3d.core.geometry_prior import CameraPrior
-from sparse3d.priors.stereo import features as feature_module
+from sparse3d.priors.stereo import xfeat
 from sparse3d.priors.stereo.cameras import estimate_cameras
 from sparse3d.priors.stereo.config import CameraConfig
 from sparse3d.priors.stereo.features import resolve_features
@@ -201,7 +201,7 @@ def test_known_cameras_must_be_one_a_photo(scene):
 
 
 def test_xfeat_asked_for_but_absent(monkeypatch):
-    monkeypatch.setattr(feature_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(xfeat.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"sparse3d\[learned\]"):
         resolve_features("xfeat")
     assert resolve_features("auto") == ("sift",)

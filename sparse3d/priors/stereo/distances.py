@@ -53,11 +53,11 @@ class MovedView:
 
 
 def dense_stereo(images: ImageSet, config: CameraConfig, *, max_side: int = TRIAL_SIDE) -> Confirmed:
-    """Depth maps of small photos, and how many of their pixels two other photos confirm."""
+    """Depth maps of small photos, by their windows alone, and how many of their pixels two other photos confirm."""
 
     def confirmed(found: Attempt) -> int:
         prior = to_camera_prior(images, None, found.solution, found.tracks, (), (), "trial", config)
-        depths = estimate_depth(prior, images, DepthConfig(max_side=max_side)).depths
+        depths = estimate_depth(prior, images, DepthConfig(max_side=max_side, descriptors="none")).depths
         return sum(int((depth.support >= 2).sum()) for depth in depths)
 
     return confirmed

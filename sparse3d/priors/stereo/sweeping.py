@@ -1,24 +1,43 @@
 """Matches from swept hypotheses, smoothed by semi-global matching: the whole range of depth, or a band around a surface."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from sparse3d.priors.stereo.completion import sharpen_edges
 from sparse3d.priors.stereo.depth_config import DepthConfig
+from sparse3d.priors.stereo.descriptor_cost import DescribedView, descriptor_costs, mix_costs, plane_count
 from sparse3d.priors.stereo.plane_sweep import COST_LEVELS, PosedImage, WindowMatcher, sweep
 from sparse3d.priors.stereo.reconcile import EDGE_RELATIVE, Match, Surface
 from sparse3d.priors.stereo.sgm import aggregate, best_hypothesis
 from sparse3d.priors.stereo.view_selection import DepthRange, inverse_step
 
 
-def sweep_planes(view: PosedImage, neighbours: list[PosedImage], span: DepthRange, config: DepthConfig) -> Match:
-    """First pass: planes of constant inverse depth over the whole range."""
+def sweep_planes(
+    view: PosedImage,
+    neighbours: list[PosedImage],
+    span: DepthRange,
+    config: DepthConfig,
+    described: Sequence[DescribedView] = (),
+) -> Match:
+    """First pass: planes of constant inverse depth over the whole range.
+
+    Args:
+        described: the view and its neighbours, in this order, with descriptors; none to match the photos alone.
+
+    Returns:
+        Surface; its cost is that of the photos' windows alone, which confidence is made for.
+    """
     step = inverse_step(view, neighbours, span, config.plane_step_px)
     count = int(np.clip(np.ceil((span.near_inverse - span.far_inverse) / step) + 1, 16, config.max_planes))
     inverses = np.linspace(span.far_inverse, span.near_inverse, count)
     matcher = WindowMatcher(view, neighbours, config.coarse_window, config.colour_weight)
-    volume = sweep(matcher, [float(u) for u in inverses])
-    total = aggregate(volume, view.grey, config.p1, config.p2, config.edge_scale)
+    volume = mixed = sweep(matcher, [float(u) for u in inverses])
+    if described:
+        coarse = np.linspace(inverses[0], inverses[-1], plane_count(count))
+        mixed = mix_costs(volume, descriptor_costs(described[0], described[1:], coarse), config.descriptor_weight)
+    total = aggregate(mixed, view.grey, config.p1, config.p2, config.edge_scale)
     index = best_hypothesis(total)
     inverse = (inverses[0] + index * (inverses[1] - inverses[0])).astype(np.float32)
     return _match(volume, index, inverse)
