@@ -12,6 +12,7 @@ from sparse3d.priors.stereo import surfaces, xfeat
 from sparse3d.priors.stereo.depth_config import DepthConfig
 from sparse3d.priors.stereo.descriptor_cost import (
     DescribedView,
+    away_from_darkness,
     describe_view,
     descriptor_costs,
     mix_costs,
@@ -65,10 +66,20 @@ def test_mixing_interpolates_between_planes_and_keeps_what_is_unknown():
     volume = np.full((4, 5, 6), 40, np.uint8)
     volume[0] = COST_LEVELS
     costs = np.stack([np.zeros((2, 3)), np.ones((2, 3)), np.zeros((2, 3))]).astype(np.float32)
-    assert np.array_equal(mix_costs(volume, costs, 0.0), volume)
-    mixed = mix_costs(volume, costs, 0.5)
+    weight = np.full((4, 6), 0.5, np.float32)
+    weight[:, 5] = 0
+    mixed = mix_costs(volume, costs, weight)
+    assert np.array_equal(mixed[..., 5], volume[..., 5])
     assert (mixed[0] == COST_LEVELS).all()
     assert mixed[1, :, 0].tolist() == [20, 45, 70, 45, 20]
+
+
+def test_descriptors_do_not_count_in_and_beside_darkness():
+    colour = np.full((60, 80, 3), 0.6, np.float32)
+    colour[:, 50:] = 0.02
+    weight = away_from_darkness(view_at(0.0, colour))
+    assert (weight[:, 50:] == 0).all() and (weight[:, :44] == 1).all()
+    assert (np.diff(weight[:, 42:52], axis=1) <= 0).all()
 
 
 @pytest.mark.parametrize(("planes", "compared"), [(16, 6), (17, 7), (192, 65)])

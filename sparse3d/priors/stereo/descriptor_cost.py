@@ -24,6 +24,13 @@ ALIKE, UNLIKE = 0.9, 0.1
 PLANE_STRIDE = 3
 """One plane in so many is looked at, and the costs between are interpolated: descriptors change slowly."""
 
+DARK = 0.1
+"""Pixels whose lightest channel is below this are dark: as dark as what is dropped for it (`initialise.black`)."""
+
+DARK_RADIUS, DARK_SHARE = 0.05, 0.25
+"""Within so many longer sides around a pixel, what share of dark pixels rules descriptors out. Darkness has none of its own:
+they carry the rim of the object before it out into it."""
+
 CELLS_MULTIPLE = xfeat.SIDE_MULTIPLE // xfeat.DESCRIPTOR_PX
 """Descriptors' grids have sides that are multiples of this."""
 
@@ -81,18 +88,29 @@ def _cost(
     return cost.astype(np.float32), seen.astype(np.float32)
 
 
+def away_from_darkness(view: PosedImage) -> Float32[np.ndarray, "h w"]:
+    """How much descriptors count at each pixel, 1 where nothing around is dark."""
+    dark = (cv2.blur(view.colour.max(axis=-1), (5, 5)) < DARK).astype(np.float32)
+    side = 2 * round(DARK_RADIUS * max(view.size)) + 1
+    return (1 - np.minimum(cv2.blur(dark, (side, side)) / DARK_SHARE, 1)).astype(np.float32)
+
+
 def mix_costs(
-    volume: UInt8[np.ndarray, "h d w"], costs: Float32[np.ndarray, "n h2 w2"], weight: float
+    volume: UInt8[np.ndarray, "h d w"], costs: Float32[np.ndarray, "n h2 w2"], weight: Float32[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h d w"]:
-    """A cost volume in `COST_LEVELS` with coarser costs of the same range mixed in; what has the cost 1 everywhere keeps it."""
+    """A cost volume in `COST_LEVELS` with coarser costs of the same range mixed in; what has the cost 1 everywhere keeps it.
+
+    Args:
+        weight: share of the coarser costs at each pixel, in [0, 1].
+    """
     height, planes, width = volume.shape
     mixed = np.empty_like(volume)
     for plane, position in enumerate(np.linspace(0, len(costs) - 1, planes)):
         below = min(int(position), len(costs) - 2)
         between = np.float32(position - below)
         coarse = costs[below] + between * (costs[below + 1] - costs[below])
-        cost = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR) * np.float32(COST_LEVELS * weight)
-        mixed[:, plane] = (cost + np.float32(1 - weight) * volume[:, plane] + np.float32(0.5)).astype(np.uint8)
+        cost = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR) * np.float32(COST_LEVELS)
+        mixed[:, plane] = (weight * cost + (1 - weight) * volume[:, plane] + np.float32(0.5)).astype(np.uint8)
     return np.where(volume.min(axis=1, keepdims=True) == COST_LEVELS, volume, mixed)
 
 

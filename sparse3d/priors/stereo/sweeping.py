@@ -7,7 +7,13 @@ import numpy as np
 
 from sparse3d.priors.stereo.completion import sharpen_edges
 from sparse3d.priors.stereo.depth_config import DepthConfig
-from sparse3d.priors.stereo.descriptor_cost import DescribedView, descriptor_costs, mix_costs, plane_count
+from sparse3d.priors.stereo.descriptor_cost import (
+    DescribedView,
+    away_from_darkness,
+    descriptor_costs,
+    mix_costs,
+    plane_count,
+)
 from sparse3d.priors.stereo.plane_sweep import COST_LEVELS, PosedImage, WindowMatcher, sweep
 from sparse3d.priors.stereo.reconcile import EDGE_RELATIVE, Match, Surface
 from sparse3d.priors.stereo.sgm import aggregate, best_hypothesis
@@ -36,7 +42,8 @@ def sweep_planes(
     volume = mixed = sweep(matcher, [float(u) for u in inverses])
     if described:
         coarse = np.linspace(inverses[0], inverses[-1], plane_count(count))
-        mixed = mix_costs(volume, descriptor_costs(described[0], described[1:], coarse), config.descriptor_weight)
+        weight = np.float32(config.descriptor_weight) * away_from_darkness(view)
+        mixed = mix_costs(volume, descriptor_costs(described[0], described[1:], coarse), weight)
     total = aggregate(mixed, view.grey, config.p1, config.p2, config.edge_scale)
     index = best_hypothesis(total)
     inverse = (inverses[0] + index * (inverses[1] - inverses[0])).astype(np.float32)
