@@ -33,7 +33,7 @@ def sweep_planes(
         described: the view and its neighbours, in this order, with descriptors; none to match the photos alone.
 
     Returns:
-        Surface; its cost is that of the photos' windows alone, which confidence is made for.
+        The match; its cost is that of the photos' windows alone, which confidence is made for.
     """
     step = inverse_step(view, neighbours, span, config.plane_step_px)
     count = int(np.clip(np.ceil((span.near_inverse - span.far_inverse) / step) + 1, 16, config.max_planes))
