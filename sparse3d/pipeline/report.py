@@ -1,23 +1,17 @@
 """The report: one HTML file that says first how good the reconstruction is, then shows why."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-from jaxtyping import Float
-from numpy import ndarray
-
-from sparse3d.core.cameras import Cameras
-from sparse3d.core.coverage import Coverage
-from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.io.atomic import atomic_write_text
+from sparse3d.pipeline.report_content import ReportContent, ReportView
 from sparse3d.pipeline.report_coverage import render_coverage
 from sparse3d.pipeline.report_curves import draw_curve
 from sparse3d.pipeline.report_html import fill_page, table, text
 from sparse3d.pipeline.report_layout import draw_layout
-from sparse3d.pipeline.report_pictures import FULL_SCALE_ERROR, Picture, encode_pictures
+from sparse3d.pipeline.report_photos import render_photos
+from sparse3d.pipeline.report_pictures import FULL_SCALE_ERROR, encode_pictures
 from sparse3d.pipeline.report_text import (
-    describe_number,
     describe_seconds,
     flatten,
     spell_key,
@@ -26,78 +20,9 @@ from sparse3d.pipeline.report_text import (
 
 SHOWN_ELSEWHERE = (
     "protocol", "views", "placed", "unplaced", "seconds", "rotation_sigma_deg", "position_sigma_of_depth",
-    "checks",
+    "checks", "confident_pixels",
 )  # fmt: skip
 """Entries of a run's metrics that the report has a better place for than its table of figures."""
-
-
-@dataclass(frozen=True)
-class ReportView:
-    """What the report shows of one placed photo; what is None is left out.
-
-    Attributes:
-        name: the photo's.
-        photo, rendering: of the same size.
-        error: as `report_pictures.error_map` colours it.
-        depth, confidence: in colours or grey.
-        psnr, ssim: of the rendering against the photo; None where not measured.
-        rotation_sigma_deg, position_sigma: standard deviations of the camera's direction, and of its position as a share of
-            the distance to the scene; None where not known.
-        warnings: sentences about this photo.
-    """
-
-    name: str
-    photo: Picture | None = None
-    rendering: Picture | None = None
-    error: Picture | None = None
-    depth: Picture | None = None
-    confidence: Picture | None = None
-    psnr: float | None = None
-    ssim: float | None = None
-    rotation_sigma_deg: float | None = None
-    position_sigma: float | None = None
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ReportContent:
-    """All that the report tells. Paths of the disk in any text are reduced to their last part.
-
-    Attributes:
-        title: such as the run's name.
-        verdict: sentences in plain words, the most important one first.
-        views: the placed photos, in the cameras' order.
-        unplaced: (photo name, reason).
-        checks: how each photo fits the others, or none.
-        history: entries with iteration, loss, psnr, seconds.
-        cameras: for the drawing of where they stand.
-        points: of the scene, in the cameras' world, for the same drawing.
-        metrics: figures, nested by at most one level; a sentence under "protocol" says how they came about.
-        timings_s: wall time of each stage.
-        warnings: sentences.
-        settings: the resolved configuration, nested.
-        versions: of what computed it.
-        command: the command that makes it again.
-        coverage: what the photos cover; None leaves it out.
-        next_pictures: what is expected from each of the coverage's recommended places, or none.
-    """
-
-    title: str
-    verdict: tuple[str, ...]
-    views: tuple[ReportView, ...] = ()
-    unplaced: tuple[tuple[str, str], ...] = ()
-    checks: tuple[PhotoCheck, ...] = ()
-    history: tuple[Mapping[str, float], ...] = ()
-    cameras: Cameras | None = None
-    points: Float[ndarray, "_p 3"] | None = None
-    metrics: Mapping[str, object] = field(default_factory=dict)
-    timings_s: Mapping[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    settings: Mapping[str, object] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    command: str = ""
-    coverage: Coverage | None = None
-    next_pictures: tuple[Picture, ...] = ()
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -115,7 +40,7 @@ def render_report(content: ReportContent) -> str:
         f'<p class="soft">sparse3d reconstruction report</p><h1>{text(content.title)}</h1>',
         f'<div class="verdict">{"".join(f"<p>{text(sentence)}</p>" for sentence in content.verdict)}</div>',
         _warnings(content),
-        _photos_table(content),
+        render_photos(content),
         _figures(content),
         _pictures(content.views),
         _layout(content),
@@ -135,52 +60,6 @@ def _warnings(content: ReportContent) -> str:
         return ""
     items = "".join(f"<li>{text(sentence)}</li>" for sentence in sentences)
     return f'<div class="warnings"><h3>Warnings</h3><ul>{items}</ul></div>'
-
-
-def _photos_table(content: ReportContent) -> str:
-    if not content.views and not content.unplaced:
-        return ""
-    checks = {check.name: check for check in content.checks}
-    rows: list[Sequence[object]] = [
-        [
-            i,
-            view.name,
-            _camera(view, checks),
-            _fit(view.name, checks),
-            describe_number(view.psnr),
-            describe_number(view.ssim),
-        ]
-        for i, view in enumerate(content.views, start=1)
-    ]
-    rows += [["", name, "left out", _fit(name, checks), "", ""] for name, _ in content.unplaced]  # the warnings say why
-    heads = ["", "photo", "camera", "fits the others", "PSNR (dB)", "SSIM"]
-    if not checks:
-        heads = heads[:3] + heads[4:]
-        rows = [[*row[:3], *row[4:]] for row in rows]
-    photos = table(heads, rows, numbers=(0, *range(3, len(heads))))
-    note = "PSNR and SSIM compare each photo with its own rendering. A photo that was used says little of other views."
-    if any(view.rotation_sigma_deg for view in content.views):
-        note += (
-            " Behind ±: how far the camera may be off (one standard deviation), its direction in degrees and its position "
-            "as a share of the distance to what it shows."
-        )
-    if checks:
-        note += " Fits the others: how much of what they agree on the photo shows, too, beyond chance, as first placed."
-    return f'<h2>Photos</h2>{photos}<p class="note">{note}</p>'
-
-
-def _fit(name: str, checks: Mapping[str, PhotoCheck]) -> str:
-    if name not in checks:
-        return ""
-    agreement = checks[name].agreement
-    return "not told" if agreement is None else f"{100 * max(agreement, 0.0):.0f} %"
-
-
-def _camera(view: ReportView, checks: Mapping[str, PhotoCheck]) -> str:
-    placed = "placed anew" if view.name in checks and checks[view.name].outcome == "placed anew" else "placed"
-    if not view.rotation_sigma_deg or view.position_sigma is None:
-        return placed
-    return f"{placed} ± {view.rotation_sigma_deg:.2g}°, {100 * view.position_sigma:.2g} %"
 
 
 def _figures(content: ReportContent) -> str:

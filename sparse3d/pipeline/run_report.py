@@ -10,7 +10,7 @@ from sparse3d.io.depth_files import colour_depth
 from sparse3d.io.image_files import to_bytes
 from sparse3d.io.run_folder import RunFolder
 from sparse3d.pipeline.outputs import TrainedView, training_metrics
-from sparse3d.pipeline.report import ReportContent, ReportView
+from sparse3d.pipeline.report_content import ReportContent, ReportView
 from sparse3d.pipeline.report_pictures import Picture, error_map
 from sparse3d.pipeline.verdict import verdict
 
@@ -56,6 +56,7 @@ def _report_view(view: TrainedView) -> ReportView:
         confidence=to_bytes(view.confidence[..., None].expand(-1, -1, 3).numpy()),
         psnr=view.psnr,
         ssim=view.ssim,
+        sure=view.sure,
         rotation_sigma_deg=view.rotation_sigma_deg,
         position_sigma=view.position_sigma,
     )

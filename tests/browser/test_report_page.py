@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse3d.pipeline.report import ReportContent, ReportView, write_report
+from sparse3d.pipeline.report import write_report
+from sparse3d.pipeline.report_content import ReportContent, ReportView
 from sparse3d.pipeline.report_pictures import error_map
 
 pytestmark = pytest.mark.browser

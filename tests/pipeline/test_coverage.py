@@ -12,7 +12,8 @@ from sparse3d.io.coverage_json import read_coverage
 from sparse3d.io.gaussian_layers import read_gaussian_layers
 from sparse3d.io.run_folder import RunFolder
 from sparse3d.pipeline.coverage import ANGLE_LAYER, ERROR_LAYER, GUESSED, SEEN_LAYER, tinted_picture, write_coverage_of
-from sparse3d.pipeline.report import ReportContent, render_report
+from sparse3d.pipeline.report import render_report
+from sparse3d.pipeline.report_content import ReportContent
 from sparse3d.pipeline.report_layout import draw_layout
 from sparse3d.render.rasterise import RenderOptions
 

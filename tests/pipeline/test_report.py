@@ -1,5 +1,6 @@
 """The report: complete in itself, small, escaped, and right about where the cameras stand."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +13,8 @@ from sparse3d.core import se3
 from sparse3d.core.cameras import Cameras, intrinsics_matrix
 from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.core.upright import scene_up
-from sparse3d.pipeline.report import ReportContent, ReportView, render_report, write_report
+from sparse3d.pipeline.report import render_report, write_report
+from sparse3d.pipeline.report_content import ReportContent, ReportView
 from sparse3d.pipeline.report_curves import draw_curve, nice_ticks
 from sparse3d.pipeline.report_layout import draw_layout
 from sparse3d.pipeline.report_pictures import encode_pictures, error_map
@@ -105,6 +107,12 @@ def test_verdict_stands_first_and_everything_is_told():
         assert words in page
 
 
+def photo_rows(page: str) -> dict[str, list[str]]:
+    """The cells that follow each photo's name in the table of photos."""
+    rows = (re.findall(r"<td[^>]*>(.*?)</td>", row) for row in page.split("<tr>"))
+    return {row[1]: row[2:] for row in rows if len(row) > 3}
+
+
 def test_how_each_photo_fits_the_others_stands_in_the_table():
     checks = (
         PhotoCheck("img_0.jpg", "fits", 0.82),
@@ -113,12 +121,22 @@ def test_how_each_photo_fits_the_others_stands_in_the_table():
         PhotoCheck("blurred.jpg", "left out", -0.02),
     )
     page = render_report(make_content(checks=checks))
-    rows = {
-        row[1]: row[2:4] for row in (re.findall(r"<td[^>]*>(.*?)</td>", r) for r in page.split("<tr>")) if len(row) > 3
-    }
+    rows = {name: cells[:2] for name, cells in photo_rows(page).items()}
     assert rows["img_0.jpg"] == ["placed", "82 %"] and rows["img_1.jpg"] == ["placed anew", "4 %"]
     assert rows["img_2.jpg"] == ["placed", "not told"] and rows["blurred.jpg"] == ["left out", "0 %"]
     assert "fits the others" not in render_report(make_content())
+
+
+def test_how_much_depth_is_sure_stands_in_the_table_and_not_among_the_figures():
+    content = make_content(metrics={"psnr": 21.5, "confident_pixels": {"img_0.jpg": 0.9122}})
+    told = dataclasses.replace(content.views[0], sure=0.9122)
+    page = render_report(dataclasses.replace(content, views=(told, *content.views[1:])))
+    rows = photo_rows(page)
+    assert rows["img_0.jpg"] == ["placed", "91 %", "21.50", "0.7500"]
+    assert rows["img_1.jpg"] == ["placed", "", "21.50", "0.7500"]
+    assert rows["blurred.jpg"] == ["left out", "", "", ""]
+    assert "0.9122" not in page
+    assert "sure depth" not in render_report(make_content())
 
 
 def test_special_characters_are_escaped():
