@@ -34,7 +34,7 @@ class OptimConfig:
             (`choose_passes`; at least three photos). It takes several times as long as optimising.
         ssim_weight: share of D-SSIM in the photometric loss, the rest is L1 (3DGS, Kerbl et al. 2023, eq. 7).
         depth_weight: weight of the prior's depth, in relative depth error times confidence.
-        mean_lr_px: first step of a certain Gaussian's centre, in pixels of the photo that it came from, by three photos.
+        mean_lr_px: first step of a certain Gaussian's centre, in pixels of the photo that it came from.
         mean_lr_final: share of the first step that is left at the end (exponential decay).
         confidence_beta: how many times farther than a certain one a Gaussian of no confidence may step
             (InstantSplat: lr * (1 + (beta - 1) * (1 - confidence)), with beta 100).
@@ -139,7 +139,6 @@ class OptimConfig:
         return replace(
             self,
             passes=round(self.passes * often),
-            mean_lr_px=self.mean_lr_px * far,
             opacity_lr=self.opacity_lr * far,
             exposure=replace(self.exposure, lr=self.exposure.lr / further),
             sh_degree=max(self.sh_degree, self.growth.least_sh_degree(photos)),

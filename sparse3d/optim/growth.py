@@ -1,7 +1,8 @@
 """How much more the optimiser may change where more photos hold the scene in place: what one memorises others contradict.
 
-With three photos short schedules, short steps and colours of one kind for all directions leave the best views between them. From
-six on these hold back what the photos would agree on (docs/optimisation.md has the measurements).
+With three photos short schedules, short steps of opacities and colours of one kind for all directions leave the best views between
+them. From six on these hold back what the photos would agree on (docs/optimisation.md has the measurements). Steps of centres, shapes
+and colours are the same for any number: longer ones gain nothing from more photos.
 
 A photo's exposure is the exception: its steps become shorter by both factors, so that in all it may go about as far as with three
 photos. What has the mean exposure of all photos looks wrong beside each, and new views are near to some of them.
@@ -19,7 +20,7 @@ class GrowthConfig:
 
     Attributes:
         passes: how many times more often each photo is visited, at most: with the square of the number of photos.
-        steps: how many times longer the first steps of centres and opacities are, at most: in proportion to it.
+        steps: how many times longer the steps of opacities are, at most: in proportion to it.
         sh_photos: from so many on colours depend on the direction, by spherical harmonics of degree 1 or more; 0 for never.
     """
 
@@ -36,7 +37,7 @@ class GrowthConfig:
         return min(max(photos / FEW_PHOTOS, 1.0) ** 2, self.passes)
 
     def step_factor(self, photos: int) -> float:
-        """How many times longer first steps are."""
+        """How many times longer the steps of opacities are."""
         return min(max(photos / FEW_PHOTOS, 1.0), self.steps)
 
     def least_sh_degree(self, photos: int) -> int:
