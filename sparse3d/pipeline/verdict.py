@@ -9,7 +9,7 @@ from sparse3d.core.photo_check import PhotoCheck
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.pipeline.outputs import TrainedView
 
-GOOD_FIT_DB, POOR_FIT_DB = 28.0, 22.0
+GOOD_FIT_DB, POOR_FIT_DB = 32.0, 26.0
 """Training PSNR that fine photos reach when cameras and depth agree, and under which something is wrong with them."""
 WELL_SEEN, HARDLY_SEEN = 0.5, 0.2
 """Shares of confident pixels above which the geometry is mostly measured, and below which it is mostly guessed."""
