@@ -1,8 +1,8 @@
 """How much more the optimiser may change where more photos hold the scene in place: what one memorises others contradict.
 
-With three photos short schedules, short steps of opacities and colours of one kind for all directions leave the best views between
-them. From six on these hold back what the photos would agree on (docs/optimisation.md has the measurements). Steps of centres, shapes
-and colours are the same for any number: longer ones gain nothing from more photos.
+With three photos short schedules, short steps of opacities and colours of one kind for all directions leave the best views
+between them. From six on these hold back what the photos would agree on (docs/optimisation.md has the measurements). Steps of
+centres, shapes and colours are the same for any number: longer ones gain nothing from more photos.
 
 A photo's exposure is the exception: its steps become shorter by both factors, so that in all it may go about as far as with three
 photos. What has the mean exposure of all photos looks wrong beside each, and new views are near to some of them.
