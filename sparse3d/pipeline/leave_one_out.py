@@ -8,10 +8,12 @@ set the run's expected ones right (`pipeline.calibration`).
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
@@ -71,23 +73,24 @@ def leave_one_out(
             f"{run}: was made from {len(cameras)} placed photos: with one of them left out nothing is left to match; make a "
             f"run of at least {MIN_PHOTOS} photos, or measure against true cameras with --truth"
         )
-    images = _photos_of(whole, photos)
-    settings = _settings(folder, config)
-    read_image: ReadImage = partial(_read, images)
+    work = _LeavingOut(
+        folder,
+        photos,
+        cameras,
+        _photos_of(whole, photos),
+        _settings(folder, config),
+        config,
+        further or FurtherTruth(),
+        listener,
+    )
     chosen = spread(list(range(len(cameras))), config.max_held_out)
     held_out, pairs = [], []
     for count, i in enumerate(chosen, 1):
         tell(f"photo {count} of {len(chosen)}: {cameras.names[i]} left out")
-        try:
-            rest = _without(folder, photos, cameras, i, settings, listener)
-        except InputError as error:
-            held_out.append(HeldOutScore(cameras.names[i], None, None, reason=f"not measured: {error}"))
-            continue
-        scorer = ViewScorer.build(rest, config, further or FurtherTruth())
-        held_out.append(scorer.held_out(cameras.select([i]), SAME_WORLD, read_image))
-        found = None if held_out[-1].aligned is None else _pairs(folder, scorer, cameras.select([i]), images)
+        score, found = work.measured_without(i)
+        held_out.append(score)
         if found is not None:
-            pairs.append(at_most(found, MAX_PAIRS // len(chosen), seed=settings.seed))
+            pairs.append(at_most(found, MAX_PAIRS // len(chosen), seed=work.settings.seed))
     uncertainty, uncertainty_reason = calibrate(folder, whole, pairs)
     return Evaluation(
         matched=(),
@@ -98,7 +101,7 @@ def leave_one_out(
         focal_errors={},
         held_out=tuple(held_out),
         held_out_reason=None if chosen else "not measured: no photo was to be left out",
-        training=_fit(whole, config, read_image) if config.training else (),
+        training=_fit(whole, config, work.read_pixels) if config.training else (),
         lpips=available_lpips(config.lpips_nets)[1],
         protocol=describe_protocol(config, held_out=LEFT_OUT),
         surface_reason="not measured: no true surface was given",
@@ -106,6 +109,57 @@ def leave_one_out(
         uncertainty_reason=uncertainty_reason,
         kind="leave one out",
     )
+
+
+@dataclass(frozen=True)
+class _LeavingOut:
+    """What every run without a photo is made from and measured with."""
+
+    folder: RunFolder
+    photos: Path
+    cameras: Cameras
+    images: ImageSet
+    settings: ReconstructConfig
+    config: EvaluateConfig
+    further: FurtherTruth
+    listener: Listener | None
+
+    def measured_without(self, index: int) -> tuple[HeldOutScore, Pairs | None]:
+        """How well the run without one of its photos shows that photo; and the errors that it expects there beside those found."""
+        try:
+            rest = self._without(index)
+        except InputError as error:
+            return HeldOutScore(self.cameras.names[index], None, None, reason=f"not measured: {error}"), None
+        camera, scorer = self.cameras.select([index]), ViewScorer.build(rest, self.config, self.further)
+        score = scorer.held_out(camera, SAME_WORLD, self.read_pixels)
+        return score, None if score.aligned is None else self._pairs(scorer, camera)
+
+    def read_pixels(self, name: str) -> UInt8[np.ndarray, "_h _w 3"]:
+        """Of the photo of that name."""
+        [photo] = self.images.select([name]).photos
+        return self.images.read_pixels(photo)
+
+    def _without(self, index: int) -> Reconstruction:
+        """The run without one of its photos; whatever its folder holds already is kept."""
+        others = [name for i, name in enumerate(self.cameras.names) if i != index]
+        out = self.folder.left_out(self.cameras.names[index])
+        rest = reconstruct(
+            self.photos, out, known=self.folder.cameras, names=others, config=self.settings, listener=self.listener
+        )
+        wanted = self.settings.optim.steps(len(rest.cameras))
+        if rest.history and rest.history[-1]["iteration"] < wanted:
+            raise KeyboardInterrupt  # `reconstruct` keeps what an interrupted optimisation did; that is no result to score
+        return rest
+
+    def _pairs(self, scorer: ViewScorer, camera: Cameras) -> Pairs | None:
+        """The errors expected in the photo and those found, where neither its own mask nor a given one forbids."""
+        [name], read_mask = camera.names, self.further.read_mask
+        [photo] = self.images.select([name]).photos
+        mask, further = self.images.read_mask(photo), None if read_mask is None else read_mask(name)
+        mask = mask if further is None else mask & further
+        rest = RunFolder(self.folder.left_out(name))
+        pixels = from_pixels(self.read_pixels(name))
+        return left_out_pairs(rest, scorer.reconstruction, camera, pixels, mask, scorer.config.options)
 
 
 def _photos_of(whole: Reconstruction, folder: Path) -> ImageSet:
@@ -130,42 +184,8 @@ def _settings(folder: RunFolder, config: EvaluateConfig) -> ReconstructConfig:
     return dataclasses.replace(settings, camera=camera, outliers=outliers, coverage=False, threads=threads)
 
 
-def _without(
-    folder: RunFolder,
-    photos: Path,
-    cameras: Cameras,
-    index: int,
-    settings: ReconstructConfig,
-    listener: Listener | None,
-) -> Reconstruction:
-    """The run without one of its photos; whatever its folder holds already is kept."""
-    others = [name for i, name in enumerate(cameras.names) if i != index]
-    out = folder.left_out(cameras.names[index])
-    rest = reconstruct(photos, out, known=folder.cameras, names=others, config=settings, listener=listener)
-    wanted = settings.optim.steps(len(rest.cameras))
-    if rest.history and rest.history[-1]["iteration"] < wanted:
-        raise KeyboardInterrupt  # `reconstruct` keeps what an interrupted optimisation did; that is no result to score
-    return rest
-
-
-def _pairs(folder: RunFolder, scorer: ViewScorer, camera: Cameras, images: ImageSet) -> Pairs | None:
-    """The errors that the run without a photo expects in it and those found, where neither its own mask nor a given one forbids."""
-    [name], read_mask = camera.names, scorer.further.read_mask
-    [photo] = images.select([name]).photos
-    mask, further = images.read_mask(photo), None if read_mask is None else read_mask(name)
-    mask = mask if further is None else mask & further
-    pixels = from_pixels(images.read_pixels(photo))
-    rest = RunFolder(folder.left_out(name))
-    return left_out_pairs(rest, scorer.reconstruction, camera, pixels, mask, scorer.config.options)
-
-
 def _fit(whole: Reconstruction, config: EvaluateConfig, read_image: ReadImage) -> tuple[TrainingScore, ...]:
     """How the run itself fits its photos, to set beside."""
     scorer = ViewScorer.build(whole, dataclasses.replace(config, covered=False), FurtherTruth())
     names = whole.cameras.names
     return tuple(scorer.training(whole.cameras.select([i]), read_image, name, None) for i, name in enumerate(names))
-
-
-def _read(images: ImageSet, name: str):
-    [photo] = images.select([name]).photos
-    return images.read_pixels(photo)
