@@ -55,7 +55,7 @@ class OptimConfig:
         min_opacity: Gaussians that end below this are dropped.
         dropout, exposure: the terms that earn their place; settings of each term are in the module of its name.
         opacity_decay, binocular, pseudo_views, flow, floaters, densify, relative_depth, disparity_smoothness, normals, footprint,
-            coherence: those that do not (docs/optimisation.md has the measurements).
+            coherence: those that do not (docs/optimisation.md).
         uncertainty: see there; the map is made by default and changes nothing else.
         log_every: iterations between two entries of the history.
         checkpoint_every_s: seconds between two checkpoints.

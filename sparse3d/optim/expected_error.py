@@ -3,7 +3,7 @@
 A power law in what is measured (the error with the owner left out, contrast, the residual learned) times a factor for each
 circumstance: `log u = bias + sum of coefficient * feature`. The coefficients minimise the likelihood of Tan et al. 2025 and
 Kendall and Gal 2017 with Laplace's distribution, |r| / u + log u, over photos that no run had seen, with a bias of its own for each
-of eleven public sets of three photos; docs/optimisation.md says how well they do on a set that was not among them.
+of eleven public sets of three photos; docs/results.md says how well they do on a set that was not among them.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """How much more the optimiser may change where more photos hold the scene in place: what one memorises others contradict.
 
 With three photos short schedules, short steps of opacities and colours of one kind for all directions leave the best views
-between them. From six on these hold back what the photos would agree on (docs/optimisation.md has the measurements). Steps of
+between them. From six on these hold back what the photos would agree on (docs/experiments.md has the measurements). Steps of
 centres, shapes and colours are the same for any number: longer ones gain nothing from more photos.
 
 A photo's exposure is the exception: its steps become shorter by both factors, so that in all it may go about as far as with three

@@ -42,7 +42,7 @@ class PoseSolverConfig:
         patches: of each view at most.
         huber: root mean square difference of grey values from which a patch counts less.
         depth_sigma: relative standard deviation of the prior's depth. Wide: that depth was found in these very photos with the
-            cameras as they were, and holds them there if it is believed (docs/optimisation.md).
+            cameras as they were, and holds them there if it is believed (docs/experiments.md).
         focal_sigma: the same of its focal length.
         damping: share of the diagonal that is added to it (Levenberg 1944; Marquardt 1963), ten times more after a bad step.
     """
