@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from sparse3d.core.cameras import Cameras
 from sparse3d.core.errors import InputError
-from sparse3d.core.images import ImageSet
+from sparse3d.core.images import ImageSet, Photo
 from sparse3d.core.reconstruction import Reconstruction
 from sparse3d.eval.config import EvaluateConfig, FurtherTruth, ReadImage
 from sparse3d.eval.evaluation import Evaluation, HeldOutScore, TrainingScore
@@ -74,14 +74,14 @@ def leave_one_out(
             f"run of at least {MIN_PHOTOS} photos, or measure against true cameras with --truth"
         )
     work = _LeavingOut(
-        folder,
-        photos,
-        cameras,
-        _photos_of(whole, photos),
-        _settings(folder, config),
-        config,
-        further or FurtherTruth(),
-        listener,
+        folder=folder,
+        photos=photos,
+        cameras=cameras,
+        images=_photos_of(whole, photos),
+        settings=_settings(folder, config),
+        config=config,
+        further=further or FurtherTruth(),
+        listener=listener,
     )
     chosen = spread(list(range(len(cameras))), config.max_held_out)
     held_out, pairs = [], []
@@ -136,8 +136,11 @@ class _LeavingOut:
 
     def read_pixels(self, name: str) -> UInt8[np.ndarray, "_h _w 3"]:
         """Of the photo of that name."""
+        return self.images.read_pixels(self._photo(name))
+
+    def _photo(self, name: str) -> Photo:
         [photo] = self.images.select([name]).photos
-        return self.images.read_pixels(photo)
+        return photo
 
     def _without(self, index: int) -> Reconstruction:
         """The run without one of its photos; whatever its folder holds already is kept."""
@@ -154,8 +157,7 @@ class _LeavingOut:
     def _pairs(self, scorer: ViewScorer, camera: Cameras) -> Pairs | None:
         """The errors expected in the photo and those found, where neither its own mask nor a given one forbids."""
         [name], read_mask = camera.names, self.further.read_mask
-        [photo] = self.images.select([name]).photos
-        mask, further = self.images.read_mask(photo), None if read_mask is None else read_mask(name)
+        mask, further = self.images.read_mask(self._photo(name)), None if read_mask is None else read_mask(name)
         mask = mask if further is None else mask & further
         rest = RunFolder(self.folder.left_out(name))
         pixels = from_pixels(self.read_pixels(name))
